@@ -1,0 +1,132 @@
+import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
+import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
+
+/** What the handlers and services need to know, checked and typed. */
+export interface Config {
+  readonly redis: {
+    readonly host: string;
+    readonly port: number;
+    /** Limit of one Redis operation, connecting and retries included. */
+    readonly timeoutMs: number;
+    readonly keyPrefix: string;
+  };
+  readonly quota: {
+    readonly collectionPath: string;
+    readonly usedField: string;
+    readonly limitField: string;
+    readonly defaultLimit: number;
+    readonly ttlSeconds: number;
+    readonly missingProvider: "default-limit" | "deny";
+    readonly onChange: "update" | "invalidate";
+  };
+  readonly rateLimit: { readonly policies: readonly Policy[] };
+  readonly enforceAppCheck: boolean;
+}
+
+/** One bad param: its name, and what was received against what is valid. */
+export interface ConfigProblem {
+  readonly param: ParamName;
+  readonly problem: string;
+}
+
+/** The params contain errors; `problems` and the message list all of them. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly code = "invalid-config";
+
+  constructor(readonly problems: readonly ConfigProblem[]) {
+    super(
+      `${problems.length} invalid ${problems.length === 1 ? "param" : "params"}:\n` +
+        problems.map(({ param, problem }) => `  ${param}: ${problem}`).join("\n"),
+    );
+  }
+}
+
+/**
+ * Parses the params' values.
+ *
+ * @throws ConfigError naming every bad param, what it got and what is valid.
+ */
+export function parseConfig(values: ParamValues): Config {
+  const problems: ConfigProblem[] = [];
+  const report = (param: ParamName, problem: string) => void problems.push({ param, problem });
+
+  const text = (param: ParamName): string => {
+    const spec: ParamSpec = PARAM_SPECS[param];
+    const value = values[param]?.trim() || spec.default;
+    if (value === undefined) {
+      if (spec.required) report(param, `not set; expected ${spec.expected}`);
+      return "";
+    }
+    if (spec.pattern?.test(value) === false || spec.options?.includes(value) === false) {
+      report(param, `got ${JSON.stringify(value)}; expected ${spec.expected}`);
+    }
+    return value;
+  };
+
+  const integer = (param: ParamName, min: number, max: number): number => {
+    const value = text(param);
+    const number = Number(value);
+    const alreadyReported = problems.some((problem) => problem.param === param);
+    if (!alreadyReported && !(Number.isSafeInteger(number) && number >= min && number <= max)) {
+      report(param, `got ${JSON.stringify(value)}; expected ${PARAM_SPECS[param].expected}`);
+    }
+    return number;
+  };
+
+  const policies = (): readonly Policy[] => {
+    try {
+      return parsePolicies(text("RATE_LIMIT_POLICIES"));
+    } catch (error) {
+      if (!(error instanceof InvalidPolicies)) throw error;
+      for (const problem of error.problems) report("RATE_LIMIT_POLICIES", problem);
+      return [];
+    }
+  };
+
+  const location = text("LOCATION");
+  const connector = text("VPC_CONNECTOR");
+  const connectorLocation = connector.split("/")[3];
+  if (connectorLocation !== undefined && connectorLocation !== location) {
+    report(
+      "VPC_CONNECTOR",
+      `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,
+    );
+  }
+  text("VPC_CONNECTOR_EGRESS_SETTINGS");
+
+  const usedField = text("QUOTA_USED_FIELD");
+  const limitField = text("QUOTA_LIMIT_FIELD");
+  if (
+    usedField === limitField ||
+    usedField.startsWith(`${limitField}.`) ||
+    limitField.startsWith(`${usedField}.`)
+  ) {
+    report(
+      "QUOTA_LIMIT_FIELD",
+      `got ${JSON.stringify(limitField)}; expected a field apart from QUOTA_USED_FIELD, ${JSON.stringify(usedField)}`,
+    );
+  }
+
+  const config: Config = {
+    redis: {
+      host: text("REDIS_HOST"),
+      port: integer("REDIS_PORT", 1, 65_535),
+      timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 10_000),
+      keyPrefix: text("KEY_PREFIX"),
+    },
+    quota: {
+      collectionPath: text("QUOTA_COLLECTION_PATH"),
+      usedField,
+      limitField,
+      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, Number.MAX_SAFE_INTEGER),
+      ttlSeconds: integer("QUOTA_TTL_SECONDS", 120, 2_592_000),
+      missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
+      onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
+    },
+    rateLimit: { policies: policies() },
+    enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}

@@ -1,0 +1,20 @@
+import { defineString, type StringParam } from "firebase-functions/params";
+
+import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
+
+function declare(name: ParamName): StringParam {
+  const spec: ParamSpec = PARAM_SPECS[name];
+  return defineString(name, spec.default === undefined ? {} : { default: spec.default });
+}
+
+const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
+
+/** The declared params; the only place of this package that reads the environment. */
+export const params = Object.fromEntries(PARAM_NAMES.map((name) => [name, declare(name)])) as Readonly<
+  Record<ParamName, StringParam>
+>;
+
+/** The params' values now. Functions only: at load time, while the CLI lists the functions, there are none. */
+export function readParams(): ParamValues {
+  return Object.fromEntries(PARAM_NAMES.map((name) => [name, params[name].value()]));
+}

@@ -1,0 +1,67 @@
+import { getApps, initializeApp } from "firebase-admin/app";
+import { getFirestore } from "firebase-admin/firestore";
+import { logger } from "firebase-functions";
+
+import { ConfigError, parseConfig, type Config } from "./config/config";
+import { readParams } from "./config/params";
+import { createLogs } from "./observability/logs";
+import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
+import { QuotaMirror } from "./quota/quota-mirror";
+import { QuotaService } from "./quota/quota-service";
+import { RedisQuotaStore } from "./quota/redis-quota-store";
+import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
+import { RateLimiter } from "./rate-limit/rate-limiter";
+import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
+import { RedisConnection } from "./redis/connection";
+import { Keys } from "./redis/keys";
+
+/** What the handlers work with. */
+export interface Context {
+  readonly config: Config;
+  readonly quotaService: QuotaService;
+  readonly quotaMirror: QuotaMirror;
+  readonly rateLimiter: RateLimiter;
+}
+
+let instance: Context | undefined;
+
+/**
+ * The function instance's context: made by the first call, kept for all others. Opens no connection.
+ *
+ * @throws ConfigError, at every call until the params are corrected.
+ */
+export function context(): Context {
+  return (instance ??= createContext());
+}
+
+function createContext(): Context {
+  const logs = createLogs((entry) => logger.write(entry));
+  const config = readConfig(logs);
+  const { quota } = config;
+  const app = getApps()[0] ?? initializeApp();
+
+  const redis = new RedisConnection(config.redis, logs);
+  const keys = new Keys(config.redis.keyPrefix);
+  const redisQuotas = new RedisQuotaStore(redis, keys, quota.ttlSeconds);
+  const firestoreQuotas = new FirestoreQuotaStore(getFirestore(app), quota.collectionPath, quota);
+  return {
+    config,
+    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quota, logs),
+    quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
+    rateLimiter: new RateLimiter(
+      config.rateLimit.policies,
+      new RedisRateLimitStore(redis, keys),
+      new LocalRateLimitStore(),
+      logs,
+    ),
+  };
+}
+
+function readConfig(logs: ReturnType<typeof createLogs>): Config {
+  try {
+    return parseConfig(readParams());
+  } catch (error) {
+    if (error instanceof ConfigError) logs.configInvalid(error.problems);
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+import { HttpsError } from "firebase-functions/v2/https";
+import type { z } from "zod";
+
+import { ConfigError } from "../config/config";
+import { InvalidProviderIdError, InvalidQuotaDocumentError } from "../quota/quota";
+import { CostAboveLimitError, UnknownPolicyError } from "../rate-limit/rate-limiter";
+import { describeIssues } from "../validation";
+
+/**
+ * Parses a call's data.
+ *
+ * @throws HttpsError invalid-argument naming each bad field and what was received.
+ */
+export function parseInput<T>(schema: z.ZodType<T>, data: unknown): T {
+  const result = schema.safeParse(data);
+  if (result.success) return result.data;
+  throw new HttpsError("invalid-argument", describeIssues(result.error, data).join("; "));
+}
+
+/**
+ * Answers a call with what `answer` returns, or with the error that a client may see. Anything unexpected is left to
+ * Firebase, which logs it and answers "internal".
+ */
+export async function answerCall<T>(answer: () => Promise<T>): Promise<T> {
+  try {
+    return await answer();
+  } catch (error) {
+    throw toHttpsError(error);
+  }
+}
+
+function toHttpsError(error: unknown): unknown {
+  if (
+    error instanceof InvalidProviderIdError ||
+    error instanceof UnknownPolicyError ||
+    error instanceof CostAboveLimitError
+  ) {
+    return new HttpsError("invalid-argument", error.message);
+  }
+  if (error instanceof InvalidQuotaDocumentError) {
+    return new HttpsError("failed-precondition", `The provider's document is invalid: ${error.message}`);
+  }
+  if (error instanceof ConfigError) {
+    const names = [...new Set(error.problems.map(({ param }) => param))].join(", ");
+    return new HttpsError(
+      "failed-precondition",
+      `Invalid configuration (${names}); the function's log says why.`,
+    );
+  }
+  return error;
+}

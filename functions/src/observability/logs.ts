@@ -1,0 +1,82 @@
+/** Where log entries go: `firebase-functions/logger`'s `write` in a function, anything in a test. */
+export type LogSink = (entry: {
+  readonly severity: "DEBUG" | "INFO" | "WARNING" | "ERROR";
+  readonly message: string;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}) => void;
+
+/** Every message that this product logs, one function each; `event` is the stable name to filter and count by. */
+export function createLogs(write: LogSink) {
+  return {
+    redisUnreachable(address: string, error: Error): void {
+      write({
+        severity: "ERROR",
+        event: "redis_unreachable",
+        message: `Redis at ${address} cannot be reached; answers come from the fallback until it can.`,
+        error: error.message,
+      });
+    },
+
+    redisReachableAgain(address: string): void {
+      write({
+        severity: "INFO",
+        event: "redis_reachable_again",
+        message: `Redis at ${address} can be reached again.`,
+      });
+    },
+
+    quotaCacheBypassed(providerId: string, error: Error): void {
+      write({
+        severity: "WARNING",
+        event: "quota_cache_bypassed",
+        message: "A quota was answered from Firestore because Redis gave no answer.",
+        providerId,
+        error: error.message,
+      });
+    },
+
+    rateLimitFallback(policy: string, onRedisFailure: string, error: Error): void {
+      write({
+        severity: "WARNING",
+        event: "rate_limit_fallback",
+        message: `A rate limit was decided by onRedisFailure (${onRedisFailure}) because Redis gave no answer.`,
+        policy,
+        error: error.message,
+      });
+    },
+
+    quotaDocumentInvalid(path: string, problem: string): void {
+      write({
+        severity: "ERROR",
+        event: "quota_document_invalid",
+        message:
+          "A provider document holds no valid quota. Its entry in Redis was invalidated; checks of it fail until the document is corrected.",
+        document: path,
+        problem,
+      });
+    },
+
+    quotaMirrored(providerId: string, outcome: string, lagMs: number): void {
+      write({
+        severity: "DEBUG",
+        event: "quota_mirrored",
+        message: "A change of a provider document reached Redis.",
+        providerId,
+        outcome,
+        lagMs,
+      });
+    },
+
+    configInvalid(problems: readonly { readonly param: string; readonly problem: string }[]): void {
+      write({
+        severity: "ERROR",
+        event: "config_invalid",
+        message: "The configuration is invalid; no function can work until it is corrected.",
+        problems: problems.map(({ param, problem }) => `${param}: ${problem}`),
+      });
+    },
+  };
+}
+
+export type Logs = ReturnType<typeof createLogs>;

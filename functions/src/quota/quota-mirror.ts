@@ -1,0 +1,54 @@
+import type { Logs } from "../observability/logs";
+import { InvalidQuotaDocumentError, parseQuota, type Quota, type QuotaFields } from "./quota";
+import type { ApplyOutcome, RedisQuotaStore } from "./redis-quota-store";
+
+/** A change of a provider document; `data` is what it holds after it, `undefined` if it was deleted. */
+export interface ProviderChange {
+  readonly providerId: string;
+  readonly path: string;
+  readonly data: Readonly<Record<string, unknown>> | undefined;
+  /** Update time, or time of the deletion, in microseconds since the epoch. */
+  readonly version: number;
+  /** When the change was committed, Unix time in milliseconds. */
+  readonly asOfMs: number;
+}
+
+export interface QuotaMirrorOptions extends QuotaFields {
+  readonly onChange: "update" | "invalidate";
+}
+
+/** Keeps Redis in step with the provider documents. */
+export class QuotaMirror {
+  constructor(
+    private readonly store: RedisQuotaStore,
+    private readonly options: QuotaMirrorOptions,
+    private readonly logs: Logs,
+  ) {}
+
+  /**
+   * Applies one change to Redis by its version, so that repeated, late and reordered events do no harm. Of a document
+   * without a valid quota only the entry's invalidation remains: a check then reads the document and names the field.
+   *
+   * @throws RedisUnavailableError
+   */
+  async mirror(change: ProviderChange): Promise<ApplyOutcome> {
+    const { providerId, version, asOfMs } = change;
+    const quota = this.parse(change);
+    const invalidate = quota === "invalid" || (quota !== undefined && this.options.onChange === "invalidate");
+    const outcome = invalidate
+      ? await this.store.invalidate(providerId, { version, asOfMs })
+      : await this.store.apply(providerId, { quota, version, asOfMs });
+    this.logs.quotaMirrored(providerId, outcome, Date.now() - asOfMs);
+    return outcome;
+  }
+
+  private parse({ data, path }: ProviderChange): Quota | undefined | "invalid" {
+    try {
+      return data && parseQuota(data, this.options);
+    } catch (error) {
+      if (!(error instanceof InvalidQuotaDocumentError)) throw error;
+      this.logs.quotaDocumentInvalid(path, error.message);
+      return "invalid";
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Buckets that all keys are spread over. The bucket is a key's hash tag, so that what belongs together shares a slot of
+ * a Redis Cluster. A constant: changing it would lose track of the entries already written.
+ */
+const BUCKETS = 16;
+
+const CRC16_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc & 0xffff;
+});
+
+/** CRC-16/XMODEM, the checksum by which Redis Cluster assigns slots (Redis Cluster specification, appendix A). */
+export function crc16(text: string): number {
+  let crc = 0;
+  for (const byte of Buffer.from(text))
+    crc = ((crc << 8) & 0xffff) ^ CRC16_TABLE[((crc >> 8) ^ byte) & 0xff]!;
+  return crc;
+}
+
+/** Every key name of this product in Redis. */
+export class Keys {
+  constructor(private readonly prefix: string) {}
+
+  /** Hash with the quota of one provider. */
+  quota(providerId: string): string {
+    return `${this.bucket(providerId)}:q:${providerId}`;
+  }
+
+  /** Counter of one limit of a policy for one subject; the window's length tells a policy's limits apart. */
+  rateLimit(policy: string, windowMs: number, subject: string): string {
+    return `${this.bucket(subject)}:r:${policy}:${windowMs}:${subject}`;
+  }
+
+  private bucket(id: string): string {
+    return `${this.prefix}:{${crc16(id) % BUCKETS}}`;
+  }
+}

@@ -1,0 +1,52 @@
+import type { RedisConnection } from "./connection";
+
+/** A script as the build inlines it: text, SHA-1 and the names that its header gives to KEYS and ARGV. */
+export interface ScriptDefinition {
+  readonly name: string;
+  readonly source: string;
+  readonly sha1: string;
+  readonly keys: readonly string[];
+  readonly restKeys: string | null;
+  readonly args: readonly string[];
+  readonly restArgs: string | null;
+}
+
+type Rest<Name extends string | null, Value> = Name extends string
+  ? Readonly<Record<Name, readonly Value[]>>
+  : unknown;
+
+/** The named KEYS and ARGV of a script; those of a `[*]` line are an array. */
+export type ScriptInput<D extends ScriptDefinition> = Readonly<Record<D["keys"][number], string>> &
+  Rest<D["restKeys"], string> &
+  Readonly<Record<D["args"][number], string | number>> &
+  Rest<D["restArgs"], string | number>;
+
+/**
+ * Runs a Lua script by its SHA-1; a server that does not know it (a new one, or after SCRIPT FLUSH) is sent the text.
+ *
+ * @throws RedisUnavailableError as {@link RedisConnection.run}.
+ */
+export function runScript<D extends ScriptDefinition>(
+  connection: RedisConnection,
+  script: D,
+  input: ScriptInput<D>,
+): Promise<unknown> {
+  const named = input as Readonly<Record<string, string | number>>;
+  const rest = input as Readonly<Record<string, readonly (string | number)[]>>;
+  const keys = [
+    ...script.keys.map((name) => named[name]!),
+    ...(script.restKeys ? rest[script.restKeys]! : []),
+  ];
+  const args = [
+    ...script.args.map((name) => named[name]!),
+    ...(script.restArgs ? rest[script.restArgs]! : []),
+  ];
+  return connection.run(async (redis) => {
+    try {
+      return await redis.evalsha(script.sha1, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      return redis.eval(script.source, keys.length, ...keys, ...args);
+    }
+  });
+}

@@ -1,0 +1,30 @@
+import type { z } from "zod";
+
+/** Shows a value in an error message: JSON, shortened; what JSON cannot say by its JavaScript name. */
+export function show(value: unknown): string {
+  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+}
+
+/**
+ * One line per problem: the field, what was received and what is valid. The schemas' messages are written as the
+ * clause behind "expected".
+ */
+export function describeIssues(error: z.ZodError, input: unknown): string[] {
+  return error.issues.map((issue) => {
+    const field = issue.path.reduce<string>(
+      (path, key) =>
+        typeof key === "number" ? `${path}[${key}]` : path ? `${path}.${String(key)}` : String(key),
+      "",
+    );
+    const at = field ? `${field}: ` : "";
+    if (issue.code === "unrecognized_keys") {
+      return `${at}got the unknown field ${issue.keys.map(show).join(", ")}; expected ${issue.message}`;
+    }
+    const received = issue.path.reduce<unknown>(
+      (value, key) => (value as Record<PropertyKey, unknown>)?.[key],
+      input,
+    );
+    return `${at}${received === undefined ? "not set" : `got ${show(received)}`}; expected ${issue.message}`;
+  });
+}
