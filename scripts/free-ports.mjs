@@ -10,7 +10,8 @@ export async function freePorts(count) {
   const held = [];
   try {
     for (let attempt = 0; held.length < count; attempt++) {
-      if (attempt === count + 1_000) throw new Error(`No ${count} free ports between ${LOWEST} and ${HIGHEST}.`);
+      if (attempt === count + 1_000)
+        throw new Error(`No ${count} free ports between ${LOWEST} and ${HIGHEST}.`);
       const server = await listen(LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST)));
       if (server) held.push(server);
     }

@@ -112,7 +112,9 @@ class RedisServer {
   async #untilItEnds(signal) {
     const timer = new AbortController();
     const late = sleep(END_TIMEOUT_MS, undefined, { signal: timer.signal }).then(() => {
-      throw new Error(`The Redis server (pid ${this.pid}) did not end within ${END_TIMEOUT_MS} ms of ${signal}.`);
+      throw new Error(
+        `The Redis server (pid ${this.pid}) did not end within ${END_TIMEOUT_MS} ms of ${signal}.`,
+      );
     });
     await Promise.race([this.#exited, late]);
     timer.abort();

@@ -1,0 +1,62 @@
+import { createRequire } from "node:module";
+
+/**
+ * The parts of firebase-tools that the stand-ins meet. The package has no types, and its emulators are replaced where
+ * its controller looks them up.
+ */
+const require = createRequire(import.meta.url);
+
+export interface EmulatorInfo {
+  name: string;
+  host: string;
+  port: number;
+}
+
+/** What the CLI's controller expects of an emulator. */
+export interface EmulatorInstance {
+  getName(): string;
+  getInfo(): EmulatorInfo;
+  start(): Promise<void>;
+  /** Called when all emulators have started. */
+  connect(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What the controller constructs the Firestore and Pub/Sub emulators with, of which more is passed than is named. */
+export interface EmulatorAddress {
+  host: string;
+  port: number;
+}
+
+interface EmulatorLogger {
+  logLabeled(
+    level: "DEBUG" | "INFO" | "BULLET" | "SUCCESS" | "WARN" | "ERROR",
+    label: string,
+    text: string,
+  ): void;
+}
+
+export const { EmulatorRegistry } = require("firebase-tools/lib/emulator/registry") as {
+  EmulatorRegistry: { getInfo(name: string): EmulatorInfo | undefined };
+};
+
+export const { EmulatorLogger } = require("firebase-tools/lib/emulator/emulatorLogger") as {
+  EmulatorLogger: { forEmulator(name: string): EmulatorLogger };
+};
+
+/** Puts classes and functions of ours where the CLI looks up its own. */
+export function replaceInCli(modulePath: string, replacements: Record<string, unknown>): void {
+  Object.assign(require(`firebase-tools/lib/${modulePath}`) as object, replacements);
+}
+
+/** Runs the CLI with the arguments of this process. */
+export function runCli(): void {
+  require("firebase-tools/lib/bin/firebase.js");
+}
+
+/** Where the Functions emulator listens, `host:port`. */
+export function functionsEmulatorHost(): string {
+  const info = EmulatorRegistry.getInfo("functions");
+  if (!info) throw new Error("The Functions emulator does not run.");
+  return `${info.host}:${info.port}`;
+}
