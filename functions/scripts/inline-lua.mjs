@@ -2,100 +2,23 @@
  * Inlines every src/<domain>/lua/*.lua into src/redis/lua.generated.ts, with its SHA-1 and the names that its header
  * gives to KEYS and ARGV, after checking that header and body agree.
  */
-import { createHash } from "node:crypto";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
-const MAX_LINES = 80;
+import { parseScript } from "./lua-script.mjs";
 
-/**
- * Reads one script and its header.
- *
- * @param {string} name the domain and the file's name, as in quota/apply-snapshot
- * @param {string} source the Lua text
- * @throws {Error} listing everything in which header and body disagree
- */
-export function parseScript(name, source) {
-  const problems = [];
-  const lines = source.split("\n");
-  const bodyStart = lines.findIndex((line) => !line.startsWith("--"));
-  const header = lines.slice(0, bodyStart).map((line) => line.replace(/^-- ?/, ""));
-  const body = lines
-    .slice(bodyStart)
-    .map((line) => line.replace(/--.*$/, ""))
-    .join("\n");
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
-  if (lines.length > MAX_LINES) problems.push(`has ${lines.length} lines, more than ${MAX_LINES}`);
-  if (!/^[A-Z].*[.]$/.test(header[0] ?? ""))
-    problems.push("the header does not begin with a sentence of purpose");
-  for (const section of ["Returns", "Writes", "TTL"]) {
-    if (!header.some((line) => line.startsWith(`${section}: `)))
-      problems.push(`the header lacks "${section}:"`);
-  }
-
-  const declared = (array) =>
-    header.flatMap((line) => {
-      const match = new RegExp(`^${array}\\[(\\d+|\\*)\\] (\\w+): .+`).exec(line);
-      return match ? [{ index: match[1], name: match[2] }] : [];
-    });
-  const check = (array) => {
-    const entries = declared(array);
-    const fixed = entries.filter(({ index }) => index !== "*");
-    const rest = entries.find(({ index }) => index === "*")?.name;
-    fixed.forEach(({ index, name: parameter }, i) => {
-      if (Number(index) !== i + 1) problems.push(`${array}[${index}] is out of order`);
-      const named = new RegExp(`local ${parameter} = [^\\n]*${array}\\[${index}\\]`);
-      if (!named.test(body)) problems.push(`the body does not name ${array}[${index}] ${parameter}`);
-    });
-    if (entries.findIndex(({ index }) => index === "*") !== -1 && entries.at(-1)?.index !== "*") {
-      problems.push(`${array}[*] is not the last`);
-    }
-    for (const [, index] of body.matchAll(new RegExp(`${array}\\[(\\d+)\\]`, "g"))) {
-      if (!fixed.some((entry) => entry.index === index))
-        problems.push(`the header does not declare ${array}[${index}]`);
-    }
-    const usesRest = new RegExp(`#${array}\\b|${array}\\[[a-z]|ipairs\\(${array}\\)`).test(body);
-    if (usesRest !== (rest !== undefined))
-      problems.push(`${array}[*] is in ${usesRest ? "the body" : "the header"} only`);
-    return { names: fixed.map((entry) => entry.name), rest };
-  };
-
-  const keys = check("KEYS");
-  const args = check("ARGV");
-  if (problems.length > 0) throw new Error(`${name}.lua:\n  ${problems.join("\n  ")}`);
-  const text = body.replace(/\n\s*\n/g, "\n").trim();
-  return {
-    name,
-    source: text,
-    sha1: createHash("sha1").update(text).digest("hex"),
-    keys: keys.names,
-    restKeys: keys.rest ?? null,
-    args: args.names,
-    restArgs: args.rest ?? null,
-  };
-}
-
-function inlineAll(root) {
-  const scripts = globSync("src/*/lua/*.lua", { cwd: root })
-    .sort()
-    .map((file) => {
-      const [, domain, , base] = file.split(path.sep);
-      return parseScript(
-        `${domain}/${path.basename(base, ".lua")}`,
-        readFileSync(path.join(root, file), "utf8"),
-      );
-    });
-  const exportName = (name) => name.split("/")[1].replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
-  const code = [
-    "// Made by scripts/inline-lua.mjs from the *.lua files; change those.",
-    ...scripts.map(
-      (script) => `export const ${exportName(script.name)} = ${JSON.stringify(script, null, 2)} as const;`,
-    ),
-  ].join("\n\n");
-  writeFileSync(path.join(root, "src/redis/lua.generated.ts"), `${code}\n`);
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  inlineAll(path.join(path.dirname(fileURLToPath(import.meta.url)), ".."));
-}
+const scripts = globSync("src/*/lua/*.lua", { cwd: root })
+  .sort()
+  .map((file) => {
+    const [, domain, , base] = file.split(path.sep);
+    return parseScript(`${domain}/${path.basename(base, ".lua")}`, readFileSync(path.join(root, file), "utf8"));
+  });
+const exportName = (name) => name.split("/")[1].replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+const code = [
+  "// Made by scripts/inline-lua.mjs from the *.lua files; change those.",
+  ...scripts.map((script) => `export const ${exportName(script.name)} = ${JSON.stringify(script, null, 2)} as const;`),
+].join("\n\n");
+writeFileSync(path.join(root, "src/redis/lua.generated.ts"), `${code}\n`);

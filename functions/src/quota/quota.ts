@@ -86,10 +86,12 @@ export function parseProviderId(value: unknown): string {
  */
 export function parseQuota(data: Readonly<Record<string, unknown>>, fields: QuotaFields): Quota {
   const read = (field: string, absent: number): number => {
-    const value = field
-      .split(".")
-      .reduce<unknown>((map, key) => (map as Record<string, unknown> | undefined)?.[key], data);
-    if (value === undefined) return absent;
+    let value: unknown = data;
+    for (const key of field.split(".")) {
+      if (typeof value !== "object" || value === null) throw new InvalidQuotaDocumentError(field, value);
+      if (!Object.hasOwn(value, key)) return absent;
+      value = (value as Readonly<Record<string, unknown>>)[key];
+    }
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
       throw new InvalidQuotaDocumentError(field, value);
     }

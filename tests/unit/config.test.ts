@@ -1,0 +1,79 @@
+import { ConfigError, parseConfig } from "../../functions/src/config/config";
+import type { ParamValues } from "../../functions/src/config/param-specs";
+
+const VALID: ParamValues = {
+  LOCATION: "europe-west1",
+  REDIS_HOST: "10.0.0.3",
+  VPC_CONNECTOR: "projects/p/locations/europe-west1/connectors/functions-connector",
+};
+
+function problemsOf(values: ParamValues): string[] {
+  try {
+    parseConfig(values);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ param, problem }) => `${param}: ${problem}`);
+    throw error;
+  }
+  return [];
+}
+
+test("params that are not set have the form's defaults, also where the form sends an empty string", () => {
+  const config = parseConfig({ ...VALID, QUOTA_TTL_SECONDS: "", RATE_LIMIT_POLICIES: "" });
+  expect(config).toEqual({
+    redis: { host: "10.0.0.3", port: 6379, timeoutMs: 100, keyPrefix: "frq" },
+    quota: {
+      collectionPath: "providers",
+      usedField: "aiCallsUsed",
+      limitField: "aiCallsLimit",
+      defaultLimit: 100,
+      ttlSeconds: 300,
+      missingProvider: "default-limit",
+      onChange: "update",
+    },
+    rateLimit: { policies: [] },
+    enforceAppCheck: false,
+  });
+});
+
+test("a default limit of 0 is 0", () => {
+  expect(parseConfig({ ...VALID, QUOTA_DEFAULT_LIMIT: "0" }).quota.defaultLimit).toBe(0);
+});
+
+test.each(["10.0.0.3", "redis.internal", "localhost", "redis_cache", "::1", "fd00::1:2"])("REDIS_HOST may be %s", (host) => {
+  expect(parseConfig({ ...VALID, REDIS_HOST: host }).redis.host).toBe(host);
+});
+
+test.each<[Partial<ParamValues>, RegExp]>([
+  [{ REDIS_HOST: "" }, /^REDIS_HOST: not set; expected a host name/],
+  [{ REDIS_HOST: "10.0.0.3:6379" }, /^REDIS_HOST: got "10.0.0.3:6379"; expected .*without a scheme or a port/],
+  [{ REDIS_HOST: "redis://10.0.0.3" }, /^REDIS_HOST: got "redis:\/\/10.0.0.3"/],
+  [{ REDIS_PORT: "0" }, /^REDIS_PORT: got "0"; expected a port number from 1 to 65535/],
+  [{ REDIS_PORT: "65536" }, /^REDIS_PORT: got "65536"/],
+  [{ REDIS_PORT: "six" }, /^REDIS_PORT: got "six"/],
+  [{ QUOTA_TTL_SECONDS: "119" }, /^QUOTA_TTL_SECONDS: got "119"; expected a number of seconds from 120/],
+  [{ QUOTA_DEFAULT_LIMIT: "-1" }, /^QUOTA_DEFAULT_LIMIT: got "-1"; expected a whole number/],
+  [{ QUOTA_DEFAULT_LIMIT: "1e3" }, /^QUOTA_DEFAULT_LIMIT: got "1e3"/],
+  [{ REDIS_TIMEOUT_MS: "99999" }, /^REDIS_TIMEOUT_MS: got "99999"; expected a number of milliseconds/],
+  [{ QUOTA_COLLECTION_PATH: "providers/p1" }, /^QUOTA_COLLECTION_PATH: got "providers\/p1"/],
+  [{ QUOTA_COLLECTION_PATH: "tenants/{tenant}/providers" }, /^QUOTA_COLLECTION_PATH: .*without wildcards/],
+  [{ ON_CHANGE: "ignore" }, /^ON_CHANGE: got "ignore"; expected update or invalidate/],
+  [{ MISSING_PROVIDER: "allow" }, /^MISSING_PROVIDER: got "allow"/],
+  [{ ENFORCE_APP_CHECK: "yes" }, /^ENFORCE_APP_CHECK: got "yes"/],
+  [{ KEY_PREFIX: "a{b}" }, /^KEY_PREFIX: got "a\{b\}"/],
+  [{ LOCATION: "mars-north1" }, /^LOCATION: got "mars-north1"; expected a region/],
+  [{ QUOTA_LIMIT_FIELD: "aiCallsUsed" }, /^QUOTA_LIMIT_FIELD: .*a field apart from QUOTA_USED_FIELD/],
+  [{ QUOTA_LIMIT_FIELD: "aiCallsUsed.limit" }, /^QUOTA_LIMIT_FIELD: .*a field apart from QUOTA_USED_FIELD/],
+  [
+    { VPC_CONNECTOR: "projects/p/locations/us-central1/connectors/c" },
+    /^VPC_CONNECTOR: got a connector in "us-central1"; expected one in LOCATION, "europe-west1"/,
+  ],
+  [{ VPC_CONNECTOR: "functions-connector" }, /^VPC_CONNECTOR: got "functions-connector"; expected projects\//],
+])("%j is an error that names the param and what is valid", (values, problem) => {
+  const problems = problemsOf({ ...VALID, ...values });
+  expect(problems).toContainEqual(expect.stringMatching(problem));
+});
+
+test("all errors are reported at once", () => {
+  const problems = problemsOf({ ...VALID, REDIS_HOST: "a:b", REDIS_PORT: "x", RATE_LIMIT_POLICIES: "{" });
+  expect(problems.map((problem) => problem.split(":")[0])).toEqual(["REDIS_HOST", "REDIS_PORT", "RATE_LIMIT_POLICIES"]);
+});

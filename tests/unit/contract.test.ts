@@ -1,0 +1,183 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+import Ajv from "ajv";
+import { parse } from "yaml";
+
+import { PARAM_SPECS, type ParamSpec } from "../../functions/src/config/param-specs";
+import * as deployables from "../../functions/src/index";
+
+interface Param {
+  param: string;
+  label: string;
+  description: string;
+  type: string;
+  default?: string;
+  required?: boolean;
+  validationRegex?: string;
+  validationErrorMessage?: string;
+  options?: { value: string }[];
+}
+
+interface Resource {
+  name: string;
+  type: string;
+  description: string;
+  properties: Record<string, unknown>;
+}
+
+const ROOT = path.resolve(__dirname, "../..");
+const read = (file: string) => readFileSync(path.join(ROOT, file), "utf8");
+const readJson = (file: string) => JSON.parse(read(file)) as Record<string, unknown>;
+
+const extension = parse(read("extension.yaml")) as { name: string; version: string; params: Param[]; resources: Resource[] };
+
+/** The cells of the rows below a Markdown table's header, without their backticks. */
+function table(markdown: string, header: string): string[][] {
+  const lines = markdown.split("\n");
+  const normalise = (line: string) => line.split("|").map((cell) => cell.trim()).join("|");
+  const start = lines.findIndex((line) => normalise(line) === normalise(header));
+  const rows = lines.slice(start + 2);
+  const end = rows.findIndex((line) => !line.startsWith("|"));
+  return rows.slice(0, end === -1 ? rows.length : end).map((row) =>
+    row
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^`(.*)`$/, "$1")),
+  );
+}
+
+describe("the Firebase CLI's own rules", () => {
+  test("extension.yaml is valid by the CLI's checks, with every param substituted", async () => {
+    const { getLocalExtensionSpec } = require("firebase-tools/lib/extensions/localHelper") as {
+      getLocalExtensionSpec(directory: string): Promise<{ resources: Resource[] }>;
+    };
+    const { substituteParams, validateSpec } = require("firebase-tools/lib/extensions/extensionsHelper") as {
+      substituteParams<T>(spec: T, params: Record<string, string>): T;
+      validateSpec(spec: unknown): void;
+    };
+    const spec = await getLocalExtensionSpec(ROOT);
+    expect(() => validateSpec(spec)).not.toThrow();
+    const values = Object.fromEntries(extension.params.map(({ param, default: value }) => [param, value ?? "set"]));
+    const substituted = substituteParams(spec.resources, { ...values, PROJECT_ID: "demo-p" });
+    expect(JSON.stringify(substituted)).not.toMatch(/\$\{/);
+  });
+
+  test("extension.yaml is valid by the CLI's JSON schema", () => {
+    const schema = readJson("node_modules/firebase-tools/schema/extension-yaml.json");
+    const validate = new Ajv({ strict: false }).compile(schema);
+    validate(extension);
+    expect(validate.errors).toBeNull();
+  });
+
+  test("the newest entry of CHANGELOG.md, as the CLI parses it, is this version", () => {
+    const { parseChangelog } = require("firebase-tools/lib/extensions/change-log") as {
+      parseChangelog(text: string): Record<string, string>;
+    };
+    const changes = parseChangelog(read("CHANGELOG.md"));
+    expect(Object.keys(changes)[0]).toBe(extension.version);
+    expect(changes[extension.version]?.trim()).toBeTruthy();
+  });
+
+  test("names fit into their limits", () => {
+    expect(extension.name.length).toBeLessThanOrEqual(40);
+    for (const { name } of extension.resources) {
+      expect(`ext-${extension.name}-${name}`.length).toBeLessThanOrEqual(63);
+    }
+  });
+
+  test("icon.png is a PNG of 512 by 512", () => {
+    const icon = readFileSync(path.join(ROOT, "icon.png"));
+    expect(icon.subarray(1, 4).toString()).toBe("PNG");
+    expect([icon.readUInt32BE(16), icon.readUInt32BE(20)]).toEqual([512, 512]);
+  });
+});
+
+describe("extension.yaml and the code agree", () => {
+  test("every resource is an export, and every export a resource", () => {
+    expect(extension.resources.map(({ name }) => name).sort()).toEqual(Object.keys(deployables).sort());
+  });
+
+  test("every function runs where the form says, behind the VPC connector, on the supported runtime", () => {
+    for (const { type, properties } of extension.resources) {
+      expect(type).toBe("firebaseextensions.v1beta.function");
+      expect(properties).toMatchObject({
+        runtime: "nodejs22",
+        location: "${LOCATION}",
+        vpcConnector: "${VPC_CONNECTOR}",
+        vpcConnectorEgressSettings: "${VPC_CONNECTOR_EGRESS_SETTINGS}",
+      });
+    }
+  });
+
+  test("the params are those that the code declares, in the same order", () => {
+    expect(extension.params.map(({ param }) => param)).toEqual(Object.keys(PARAM_SPECS));
+  });
+
+  test.each(extension.params)("$param has one default, pattern and set of options", (param) => {
+    const spec: ParamSpec = PARAM_SPECS[param.param as keyof typeof PARAM_SPECS];
+    expect({
+      default: param.default,
+      required: param.required,
+      pattern: param.validationRegex,
+      options: param.options?.map(({ value }) => value),
+    }).toEqual({
+      default: spec.default,
+      required: spec.required,
+      pattern: spec.pattern?.source.replaceAll("\\/", "/"),
+      options: spec.options,
+    });
+    expect(param.description.trim()).not.toBe("");
+    if (param.validationRegex) expect(param.validationErrorMessage).toBeTruthy();
+    if (param.validationRegex && param.default) expect(param.default).toMatch(new RegExp(param.validationRegex));
+  });
+
+  test("loading the functions needs no params and opens nothing", () => {
+    expect(process.env["REDIS_HOST"]).toBeUndefined();
+    expect(Object.keys(deployables)).toHaveLength(extension.resources.length);
+  });
+});
+
+describe("the documents agree", () => {
+  test("one version everywhere", () => {
+    expect(readJson("functions/package.json")["version"]).toBe(extension.version);
+  });
+
+  test("the README's table of params is that of the form", () => {
+    const rows = table(read("README.md"), "| Param | Default | What it sets |");
+    expect(rows.map(([name, value]) => [name, value])).toEqual(
+      extension.params.map(({ param, default: value }) => [param, value ?? "—"]),
+    );
+  });
+
+  test("the README's table of functions is that of the extension", () => {
+    const rows = table(read("README.md"), "| Function | Trigger | Does |");
+    expect(rows.map(([name]) => name)).toEqual(extension.resources.map(({ name }) => name));
+  });
+
+  test("every path that ARCHITECTURE.md names exists", () => {
+    const paths = [...read("ARCHITECTURE.md").matchAll(/`([\w.*-]+(?:\/[\w.*-]*)+)`/g)].map(([, name]) => name!);
+    expect(paths.length).toBeGreaterThan(10);
+    expect(paths.filter((name) => !name.includes("*") && !existsSync(path.join(ROOT, name)))).toEqual([]);
+  });
+
+  test("every param and function that the installation texts name exists", () => {
+    const text = read("PREINSTALL.md") + read("POSTINSTALL.md");
+    const params = new Set([...extension.params.map(({ param }) => param), "PROJECT_ID", "EXT_INSTANCE_ID"]);
+    const functions = new Set(extension.resources.map(({ name }) => name));
+    for (const [, name] of text.matchAll(/\$\{param:(\w+)\}/g)) expect(params).toContain(name);
+    for (const [, name] of text.matchAll(/\$\{function:(\w+)\.\w+\}/g)) expect(functions).toContain(name);
+  });
+
+  test("the lock file holds no download addresses", () => {
+    expect(read("package-lock.json")).not.toMatch(/"resolved": "http/);
+  });
+
+  test("every Lua script is inlined", () => {
+    const scripts = readdirSync(path.join(ROOT, "functions/src"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".lua"))
+      .map((file) => file.replace("/lua/", "/").replace(/\.lua$/, ""));
+    const inlined = Object.values(require("../../functions/src/redis/lua.generated") as Record<string, { name: string }>);
+    expect(inlined.map(({ name }) => name).sort()).toEqual(scripts.sort());
+  });
+});
