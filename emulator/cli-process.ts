@@ -46,6 +46,10 @@ export class CliProcess {
     }
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** What the CLI and the functions printed, the last 5,000 lines of it. */
   output(): string {
     return this.#lines.join("\n");
@@ -83,7 +87,7 @@ export class CliProcess {
       sleep(STOP_TIMEOUT_MS, undefined, { signal: timer.signal }).catch(() => {}),
     ]);
     timer.abort();
-    killGroup(this.#child.pid!);
+    killGroup(this.pid);
     await this.#closed;
     this.#cancelCleanUp();
   }

@@ -1,23 +1,9 @@
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Ports } from "./emulated-project.ts";
 
 const HOST = "127.0.0.1";
-
-/** What listens for itself, in the order in which `freePorts` is asked for them. */
-export const LISTENERS = [
-  "functions",
-  "firestore",
-  "auth",
-  "pubsub",
-  "hub",
-  "logging",
-  "eventarc",
-  "tasks",
-  "firestoreWebsocket",
-] as const;
-
-export type Ports = Record<(typeof LISTENERS)[number], number>;
 
 export interface EmulatedExtension {
   instanceId: string;

@@ -4,23 +4,24 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../scripts/free-ports.mjs";
 import { CliProcess } from "./cli-process.ts";
-import { LISTENERS, type Ports, writeProjectDir } from "./project-dir.ts";
+import { EmulatedProject, LISTENERS, type Ports, type ProjectAddress } from "./emulated-project.ts";
+import { writeProjectDir } from "./project-dir.ts";
 
 const START_TIMEOUT_MS = 90_000;
-const OFFICIAL_START_TIMEOUT_MS = 300_000; // it downloads
+const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
 const READY = "All emulators ready";
-// The Functions emulator starts with the extension; named here, it would ask for functions of the project's own.
+// The Functions emulator comes with the extension; named here, it would ask for functions of the project's own.
 const EMULATORS = "extensions,auth,firestore,pubsub";
 
 export interface EmulatorsOptions {
   /** Where the extension finds Redis, on 127.0.0.1. */
   redisPort: number;
-  /** A `demo-` project: the CLI then calls nothing outside. */
+  /** Its first letters are `demo-`, so that the CLI calls nothing outside. */
   projectId?: string;
   instanceId?: string;
   /** The folder of extension.yaml; this repository if absent. */
   extensionPath?: string;
-  /** The extension's params, before its own defaults. */
+  /** Params of the extension; those left out have the defaults of extension.yaml. */
   params?: Record<string, string>;
   /** Google's own emulators instead of the stand-ins: they need Java 21 and a download. */
   official?: boolean;
@@ -28,32 +29,51 @@ export interface EmulatorsOptions {
   log?: (line: string) => void;
 }
 
-export interface FirebaseEmulators {
-  readonly projectId: string;
-  readonly ports: Ports;
-  /** `host:port`, as FIRESTORE_EMULATOR_HOST wants it. */
-  readonly firestoreHost: string;
-  /** `host:port`, as FIREBASE_AUTH_EMULATOR_HOST wants it. */
-  readonly authHost: string;
-  /** The URL of an HTTPS or callable function of the extension, by its resource name. */
-  functionUrl(name: string): string;
-  /** Lets a scheduled function of the extension run now; it has been delivered when this returns, not finished. */
-  runSchedule(name: string): Promise<void>;
+/** Emulators that this process started. */
+export class FirebaseEmulators extends EmulatedProject {
+  readonly #cli: CliProcess;
+  readonly #projectDir: string;
+
+  constructor(address: ProjectAddress, cli: CliProcess, projectDir: string) {
+    super(address);
+    this.#cli = cli;
+    this.#projectDir = projectDir;
+  }
+
+  /** The CLI's process, which leads the process group of everything that it started. */
+  get pid(): number {
+    return this.#cli.pid;
+  }
+
   /** What the CLI and the functions printed. */
-  output(): string;
+  output(): string {
+    return this.#cli.output();
+  }
+
   /** Ends all processes and removes all files. */
-  stop(): Promise<void>;
+  async stop(): Promise<void> {
+    await this.#cli.stop();
+    await rm(this.#projectDir, { recursive: true, force: true });
+  }
+
+  /** Waits until all emulators run and the extension's functions are loaded. */
+  async untilReady(timeoutMs: number): Promise<void> {
+    await this.#cli.untilPrinted(READY, timeoutMs);
+    const loaded = await loadedExtensions(this.ports.functions);
+    if (loaded.includes(this.address.instanceId)) return;
+    throw new Error(`The emulators run without the extension. The Firebase CLI printed:\n${this.output()}`);
+  }
 }
 
 /**
  * Starts the extension in the Firebase emulators, on free ports, and waits until its functions are loaded.
  *
- * @throws Error with the CLI's output when that takes more than 90 s or fails
+ * @throws Error with the CLI's output when that fails or takes longer than 90 s
  *
  * @example
  * const redis = await startRedis();
- * const emulators = await startFirebaseEmulators({ redisPort: redis.port, params: { MODE: "redis-primary" } });
- * await fetch(emulators.functionUrl("checkQuota"), { method: "POST" });
+ * const emulators = await startFirebaseEmulators({ redisPort: redis.port });
+ * await fetch(emulators.functionUrl("checkRateLimit"), { method: "POST" });
  * await emulators.stop();
  */
 export async function startFirebaseEmulators(options: EmulatorsOptions): Promise<FirebaseEmulators> {
@@ -65,7 +85,7 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     official = process.env["FRQ_EMULATORS"] === "official",
     log = () => {},
   } = options;
-  const location = options.params?.["LOCATION"] ?? "us-central1";
+  const location = options.params?.["LOCATION"] ?? "europe-west1";
   const params = {
     LOCATION: location,
     REDIS_HOST: "127.0.0.1",
@@ -73,9 +93,7 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     VPC_CONNECTOR: `projects/${projectId}/locations/${location}/connectors/emulated`,
     ...options.params,
   };
-
-  const found = await freePorts(LISTENERS.length);
-  const ports = Object.fromEntries(LISTENERS.map((name, index) => [name, found[index]])) as Ports;
+  const ports = await choosePorts();
   const projectDir = await writeProjectDir({ instanceId, path: extensionPath, params }, ports);
   const cli = new CliProcess({
     command: [cliScript(official), "emulators:start", "--only", EMULATORS, "--project", projectId],
@@ -83,30 +101,19 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     env: cliEnv(projectDir),
     log,
   });
-  const stop = async (): Promise<void> => {
-    await cli.stop();
-    await rm(projectDir, { recursive: true, force: true });
-  };
-
+  const emulators = new FirebaseEmulators({ projectId, instanceId, location, ports }, cli, projectDir);
   try {
-    await cli.untilPrinted(READY, official ? OFFICIAL_START_TIMEOUT_MS : START_TIMEOUT_MS);
-    await requireExtension(ports.functions, instanceId, cli);
+    await emulators.untilReady(official ? OFFICIAL_START_TIMEOUT_MS : START_TIMEOUT_MS);
+    return emulators;
   } catch (error) {
-    await stop();
+    await emulators.stop();
     throw error;
   }
+}
 
-  return {
-    projectId,
-    ports,
-    firestoreHost: `127.0.0.1:${ports.firestore}`,
-    authHost: `127.0.0.1:${ports.auth}`,
-    functionUrl: (name) =>
-      `http://127.0.0.1:${ports.functions}/${projectId}/${location}/ext-${instanceId}-${name}`,
-    runSchedule: (name) => publish(ports.pubsub, projectId, `firebase-schedule-ext-${instanceId}-${name}`),
-    output: () => cli.output(),
-    stop,
-  };
+async function choosePorts(): Promise<Ports> {
+  const ports = await freePorts(LISTENERS.length);
+  return Object.fromEntries(LISTENERS.map((name, index) => [name, ports[index]])) as Ports;
 }
 
 function cliScript(official: boolean): string {
@@ -131,28 +138,18 @@ function cliEnv(home: string): Record<string, string | undefined> {
     CI: "true", // no message of the day
     NO_COLOR: "1",
     FORCE_COLOR: undefined,
-    // A function has a process per call in flight: unbounded, a burst of calls starts 50 of them.
+    // Each call in flight has a process of its own: unbounded, a burst of calls starts 50.
     FUNCTIONS_EMULATOR_PARALLEL: process.env["FUNCTIONS_EMULATOR_PARALLEL"] ?? "4",
   };
 }
 
-/** The CLI reports an extension that it could not load, and goes on without it. */
-async function requireExtension(functionsPort: number, instanceId: string, cli: CliProcess): Promise<void> {
-  const { backends } = (await fetch(`http://127.0.0.1:${functionsPort}/backends`)
-    .then((response) => response.json())
-    .catch(() => ({ backends: [] }))) as { backends: { extensionInstanceId?: string }[] };
-  if (backends.some((backend) => backend.extensionInstanceId === instanceId)) return;
-  throw new Error(`The emulators run without the extension ${instanceId}. The CLI printed:\n${cli.output()}`);
-}
-
-async function publish(pubsubPort: number, projectId: string, topic: string): Promise<void> {
-  const url = `http://127.0.0.1:${pubsubPort}/v1/projects/${projectId}/topics/${topic}:publish`;
-  const body = JSON.stringify({ messages: [{ data: "", attributes: { scheduled: "true" } }] });
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body,
-  });
-  if (!response.ok)
-    throw new Error(`Publishing to ${topic} failed: ${response.status} ${await response.text()}`);
+/** The instances in the Functions emulator: the CLI reports one that it cannot load, and goes on without it. */
+async function loadedExtensions(functionsPort: number): Promise<(string | undefined)[]> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${functionsPort}/backends`);
+    const { backends } = (await response.json()) as { backends: { extensionInstanceId?: string }[] };
+    return backends.map((backend) => backend.extensionInstanceId);
+  } catch {
+    return [];
+  }
 }

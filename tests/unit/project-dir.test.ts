@@ -1,0 +1,44 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { LISTENERS, type Ports } from "../../emulator/emulated-project.ts";
+import { writeProjectDir } from "../../emulator/project-dir.ts";
+
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- the CLI's own parser, which has no types
+const { parseStrict } = require("firebase-tools/lib/functions/env") as {
+  parseStrict(text: string): Record<string, string>;
+};
+
+const ports = Object.fromEntries(LISTENERS.map((name, index) => [name, 20_000 + index])) as Ports;
+const dirs: string[] = [];
+
+async function write(params: Record<string, string>): Promise<string> {
+  const dir = await writeProjectDir({ instanceId: "quota", path: "/extension", params }, ports);
+  dirs.push(dir);
+  return dir;
+}
+
+afterAll(() => Promise.all(dirs.map((dir) => rm(dir, { recursive: true }))));
+
+test("the CLI reads the params as they were given", async () => {
+  const params = {
+    PLAIN: "redis-primary",
+    EMPTY: "",
+    JSON: '[{"name":"ai-chat","limits":[{"limit":10}]}]',
+    AWKWARD: `it's # 50% "quoted"\\ \n\ttwo lines`,
+  };
+  const dir = await write(params);
+  expect(parseStrict(await readFile(join(dir, "extensions", "quota.env"), "utf8"))).toEqual(params);
+});
+
+test("the project has the extension, and all emulators on ports of their own", async () => {
+  const dir = await write({});
+  expect(JSON.parse(await readFile(join(dir, "firebase.json"), "utf8"))).toMatchObject({
+    extensions: { quota: "/extension" },
+    emulators: {
+      functions: { host: "127.0.0.1", port: ports.functions },
+      firestore: { port: ports.firestore, websocketPort: ports.firestoreWebsocket },
+      hub: { port: ports.hub },
+      ui: { enabled: false },
+    },
+  });
+});
