@@ -14,11 +14,16 @@ const scripts = globSync("src/*/lua/*.lua", { cwd: root })
   .sort()
   .map((file) => {
     const [, domain, , base] = file.split(path.sep);
-    return parseScript(`${domain}/${path.basename(base, ".lua")}`, readFileSync(path.join(root, file), "utf8"));
+    return parseScript(
+      `${domain}/${path.basename(base, ".lua")}`,
+      readFileSync(path.join(root, file), "utf8"),
+    );
   });
 const exportName = (name) => name.split("/")[1].replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
 const code = [
   "// Made by scripts/inline-lua.mjs from the *.lua files; change those.",
-  ...scripts.map((script) => `export const ${exportName(script.name)} = ${JSON.stringify(script, null, 2)} as const;`),
+  ...scripts.map(
+    (script) => `export const ${exportName(script.name)} = ${JSON.stringify(script, null, 2)} as const;`,
+  ),
 ].join("\n\n");
 writeFileSync(path.join(root, "src/redis/lua.generated.ts"), `${code}\n`);

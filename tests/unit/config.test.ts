@@ -11,7 +11,8 @@ function problemsOf(values: ParamValues): string[] {
   try {
     parseConfig(values);
   } catch (error) {
-    if (error instanceof ConfigError) return error.problems.map(({ param, problem }) => `${param}: ${problem}`);
+    if (error instanceof ConfigError)
+      return error.problems.map(({ param, problem }) => `${param}: ${problem}`);
     throw error;
   }
   return [];
@@ -39,13 +40,19 @@ test("a default limit of 0 is 0", () => {
   expect(parseConfig({ ...VALID, QUOTA_DEFAULT_LIMIT: "0" }).quota.defaultLimit).toBe(0);
 });
 
-test.each(["10.0.0.3", "redis.internal", "localhost", "redis_cache", "::1", "fd00::1:2"])("REDIS_HOST may be %s", (host) => {
-  expect(parseConfig({ ...VALID, REDIS_HOST: host }).redis.host).toBe(host);
-});
+test.each(["10.0.0.3", "redis.internal", "localhost", "redis_cache", "::1", "fd00::1:2"])(
+  "REDIS_HOST may be %s",
+  (host) => {
+    expect(parseConfig({ ...VALID, REDIS_HOST: host }).redis.host).toBe(host);
+  },
+);
 
 test.each<[Partial<ParamValues>, RegExp]>([
   [{ REDIS_HOST: "" }, /^REDIS_HOST: not set; expected a host name/],
-  [{ REDIS_HOST: "10.0.0.3:6379" }, /^REDIS_HOST: got "10.0.0.3:6379"; expected .*without a scheme or a port/],
+  [
+    { REDIS_HOST: "10.0.0.3:6379" },
+    /^REDIS_HOST: got "10.0.0.3:6379"; expected .*without a scheme or a port/,
+  ],
   [{ REDIS_HOST: "redis://10.0.0.3" }, /^REDIS_HOST: got "redis:\/\/10.0.0.3"/],
   [{ REDIS_PORT: "0" }, /^REDIS_PORT: got "0"; expected a port number from 1 to 65535/],
   [{ REDIS_PORT: "65536" }, /^REDIS_PORT: got "65536"/],
@@ -67,7 +74,10 @@ test.each<[Partial<ParamValues>, RegExp]>([
     { VPC_CONNECTOR: "projects/p/locations/us-central1/connectors/c" },
     /^VPC_CONNECTOR: got a connector in "us-central1"; expected one in LOCATION, "europe-west1"/,
   ],
-  [{ VPC_CONNECTOR: "functions-connector" }, /^VPC_CONNECTOR: got "functions-connector"; expected projects\//],
+  [
+    { VPC_CONNECTOR: "functions-connector" },
+    /^VPC_CONNECTOR: got "functions-connector"; expected projects\//,
+  ],
 ])("%j is an error that names the param and what is valid", (values, problem) => {
   const problems = problemsOf({ ...VALID, ...values });
   expect(problems).toContainEqual(expect.stringMatching(problem));
@@ -75,5 +85,9 @@ test.each<[Partial<ParamValues>, RegExp]>([
 
 test("all errors are reported at once", () => {
   const problems = problemsOf({ ...VALID, REDIS_HOST: "a:b", REDIS_PORT: "x", RATE_LIMIT_POLICIES: "{" });
-  expect(problems.map((problem) => problem.split(":")[0])).toEqual(["REDIS_HOST", "REDIS_PORT", "RATE_LIMIT_POLICIES"]);
+  expect(problems.map((problem) => problem.split(":")[0])).toEqual([
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "RATE_LIMIT_POLICIES",
+  ]);
 });

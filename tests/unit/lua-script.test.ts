@@ -24,12 +24,32 @@ test("a script is inlined without its comments, with the names of its KEYS and A
 });
 
 test.each([
-  ["an ARGV that the body never uses", SCRIPT.replace("local amount = ARGV[1]", "local amount = 1"), "does not name ARGV[1] amount"],
-  ["an ARGV under another name", SCRIPT.replace("local amount", "local value"), "does not name ARGV[1] amount"],
-  ["an ARGV that the header lacks", SCRIPT.replace("-- ARGV[1] amount: integer\n", ""), "does not declare ARGV[1]"],
+  [
+    "an ARGV that the body never uses",
+    SCRIPT.replace("local amount = ARGV[1]", "local amount = 1"),
+    "does not name ARGV[1] amount",
+  ],
+  [
+    "an ARGV under another name",
+    SCRIPT.replace("local amount", "local value"),
+    "does not name ARGV[1] amount",
+  ],
+  [
+    "an ARGV that the header lacks",
+    SCRIPT.replace("-- ARGV[1] amount: integer\n", ""),
+    "does not declare ARGV[1]",
+  ],
   ["a key that the header lacks", `${SCRIPT}redis.call("DEL", KEYS[2])`, "does not declare KEYS[2]"],
-  ["keys in a loop that the header lacks", `${SCRIPT}for _, key in ipairs(KEYS) do end`, "KEYS[*] is in the body only"],
-  ["a rest that the body never uses", SCRIPT.replace("-- ARGV[1]", "-- KEYS[*] others: string\n-- ARGV[1]"), "KEYS[*] is in the header only"],
+  [
+    "keys in a loop that the header lacks",
+    `${SCRIPT}for _, key in ipairs(KEYS) do end`,
+    "KEYS[*] is in the body only",
+  ],
+  [
+    "a rest that the body never uses",
+    SCRIPT.replace("-- ARGV[1]", "-- KEYS[*] others: string\n-- ARGV[1]"),
+    "KEYS[*] is in the header only",
+  ],
   ["no Returns", SCRIPT.replace("-- Returns: the counter\n", ""), 'lacks "Returns:"'],
   ["no purpose", SCRIPT.replace("-- Adds an amount to a counter.\n", ""), "sentence of purpose"],
   ["too many lines", SCRIPT + "\n".repeat(80), "more than 80"],

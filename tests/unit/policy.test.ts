@@ -1,6 +1,10 @@
 import { InvalidPolicies, parsePolicies } from "../../functions/src/rate-limit/policy";
 
-const POLICY = { name: "ai-chat", by: "uid", limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000 }] };
+const POLICY = {
+  name: "ai-chat",
+  by: "uid",
+  limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000 }],
+};
 
 function problemsOf(policies: unknown): readonly string[] {
   try {
@@ -21,7 +25,11 @@ test.each<[string, unknown, string]>([
   ["no array", { name: "x" }, 'got {"name":"x"}; expected a JSON array of policies'],
   ["no name", [{ ...POLICY, name: undefined }], "[0].name: not set; expected a name of 1 to 64"],
   ["a bad name", [{ ...POLICY, name: "a b" }], '[0].name: got "a b"; expected a name of 1 to 64'],
-  ["an unknown subject", [{ ...POLICY, by: "cookie" }], '[0].by: got "cookie"; expected uid, ip, app, subject or global'],
+  [
+    "an unknown subject",
+    [{ ...POLICY, by: "cookie" }],
+    '[0].by: got "cookie"; expected uid, ip, app, subject or global',
+  ],
   ["no limits", [{ ...POLICY, limits: [] }], "[0].limits: got []; expected an array of 1 to 8 limits"],
   [
     "a limit that is a string",
@@ -43,7 +51,11 @@ test.each<[string, unknown, string]>([
     [{ ...POLICY, limits: [{ ...POLICY.limits[0], algorithm: "magic" }] }],
     '[0].limits[0].algorithm: got "magic"; expected fixed-window',
   ],
-  ["an unknown field", [{ ...POLICY, limit: 3 }], '[0]: got the unknown field "limit"; expected a policy with only'],
+  [
+    "an unknown field",
+    [{ ...POLICY, limit: 3 }],
+    '[0]: got the unknown field "limit"; expected a policy with only',
+  ],
   ["a name twice", [POLICY, POLICY], "expected each policy name once"],
   [
     "a window twice",
@@ -56,5 +68,7 @@ test.each<[string, unknown, string]>([
 });
 
 test("all errors are reported at once", () => {
-  expect(problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 m" }] }])).toHaveLength(4);
+  expect(
+    problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 m" }] }]),
+  ).toHaveLength(4);
 });

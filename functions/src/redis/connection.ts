@@ -114,6 +114,7 @@ export class RedisConnection {
       connectTimeout: 500,
       commandTimeout: timeoutMs,
       socketTimeout: Math.max(1000, 2 * timeoutMs),
+      disconnectTimeout: timeoutMs,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
