@@ -59,13 +59,13 @@ function table(markdown: string, header: string): string[][] {
 
 describe("the Firebase CLI's own rules", () => {
   test("extension.yaml is valid by the CLI's checks, with every param substituted", async () => {
-    const { getLocalExtensionSpec } = require("firebase-tools/lib/extensions/localHelper") as {
+    const { getLocalExtensionSpec } = jest.requireActual<{
       getLocalExtensionSpec(directory: string): Promise<{ resources: Resource[] }>;
-    };
-    const { substituteParams, validateSpec } = require("firebase-tools/lib/extensions/extensionsHelper") as {
+    }>("firebase-tools/lib/extensions/localHelper");
+    const { substituteParams, validateSpec } = jest.requireActual<{
       substituteParams<T>(spec: T, params: Record<string, string>): T;
       validateSpec(spec: unknown): void;
-    };
+    }>("firebase-tools/lib/extensions/extensionsHelper");
     const spec = await getLocalExtensionSpec(ROOT);
     expect(() => validateSpec(spec)).not.toThrow();
     const values = Object.fromEntries(
@@ -83,9 +83,9 @@ describe("the Firebase CLI's own rules", () => {
   });
 
   test("the newest entry of CHANGELOG.md, as the CLI parses it, is this version", () => {
-    const { parseChangelog } = require("firebase-tools/lib/extensions/change-log") as {
+    const { parseChangelog } = jest.requireActual<{
       parseChangelog(text: string): Record<string, string>;
-    };
+    }>("firebase-tools/lib/extensions/change-log");
     const changes = parseChangelog(read("CHANGELOG.md"));
     expect(Object.keys(changes)[0]).toBe(extension.version);
     expect(changes[extension.version]?.trim()).toBeTruthy();
@@ -194,7 +194,7 @@ describe("the documents agree", () => {
       .filter((file) => file.endsWith(".lua"))
       .map((file) => file.replace("/lua/", "/").replace(/\.lua$/, ""));
     const inlined = Object.values(
-      require("../../functions/src/redis/lua.generated") as Record<string, { name: string }>,
+      jest.requireActual<Record<string, { name: string }>>("../../functions/src/redis/lua.generated"),
     );
     expect(inlined.map(({ name }) => name).sort()).toEqual(scripts.sort());
   });
