@@ -11,8 +11,14 @@ export interface RedisServer {
   restart(): Promise<void>;
 }
 
-/** Makes sure that `startRedis` finds a server: root has one installed by apt-get, others are told what to type. */
-export function ensureRedisServer(log?: (line: string) => void): Promise<void>;
+/**
+ * Makes sure that `startRedis` finds a server: root has one installed by apt-get, others are told what to type.
+ *
+ * @param step wraps what takes long, so that the caller can report it
+ */
+export function ensureRedisServer(
+  step?: (what: string, work: () => Promise<unknown>) => Promise<unknown>,
+): Promise<void>;
 
 /**
  * Starts a Redis server on 127.0.0.1, in memory only, which is ended at the latest when this process is gone.

@@ -26,16 +26,17 @@ const NOT_FOUND = `No Redis server (${LOWEST_VERSION.major}.${LOWEST_VERSION.min
 const run = promisify(execFile);
 
 /** Makes sure that `startRedis` finds a server: root has one installed by apt-get, others are told what to type. */
-export async function ensureRedisServer(log = () => {}) {
+export async function ensureRedisServer(step = (_what, work) => work()) {
   if (await isInstalled()) return;
   if (process.getuid?.() === 0 && (await succeeds("apt-get", ["--version"]))) {
-    log("installing redis-server with apt-get");
-    await installWithApt();
+    await step("installing redis-server with apt-get", installWithApt);
     if (await isInstalled()) return;
   }
   if (!(await succeeds("docker", ["info"]))) throw new Error(NOT_FOUND);
-  log(`fetching ${DOCKER_IMAGE}`);
-  await run("docker", ["pull", "--quiet", DOCKER_IMAGE], { timeout: PULL_TIMEOUT_MS });
+  if (await succeeds("docker", ["image", "inspect", DOCKER_IMAGE])) return;
+  await step(`fetching the Docker image ${DOCKER_IMAGE}`, () =>
+    run("docker", ["pull", "--quiet", DOCKER_IMAGE], { timeout: PULL_TIMEOUT_MS }),
+  );
 }
 
 /** Starts a Redis server on 127.0.0.1, in memory only, which is ended at the latest when this process is gone. */
