@@ -27,7 +27,7 @@ export default {
     project("emulator", {
       globalSetup: "<rootDir>/tests/harness/emulator-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
-      runner: "<rootDir>/tests/harness/serial-runner.cjs",
+      runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
   ],
   testTimeout: 30_000,
