@@ -1,18 +1,17 @@
-/** Tests are sorted by what they need; `npm test -- --selectProjects unit` runs those that need nothing. */
-const shared = {
-  testEnvironment: "node",
-  transform: {
-    "\\.(ts|mjs)$": ["@swc/jest", { jsc: { target: "es2023", parser: { syntax: "typescript" } } }],
-  },
-  transformIgnorePatterns: ["/node_modules/"],
-  moduleFileExtensions: ["ts", "mjs", "js", "json", "node"],
-};
+// Packages that come as ES modules only, which Jest cannot load as they are: jose comes with firebase-admin.
+const ES_MODULES = ["jose"].join("|");
 
-/** @returns a project for the tests of one folder */
+const compile = ["@swc/jest", { jsc: { target: "es2023", parser: { syntax: "typescript" } } }];
+
+/** The tests of one folder, which is named after what they need. */
 const project = (name, settings = {}) => ({
-  ...shared,
   displayName: name,
+  testEnvironment: "node",
   testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
+  testTimeout: 30_000,
+  transform: { "\\.(ts|mjs)$": compile, [`/node_modules/(${ES_MODULES})/.+\\.js$`]: compile },
+  transformIgnorePatterns: [`/node_modules/(?!(${ES_MODULES})/)`],
+  moduleFileExtensions: ["ts", "js", "mjs", "json", "node"],
   ...settings,
 });
 
@@ -30,5 +29,4 @@ export default {
       runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
   ],
-  testTimeout: 30_000,
 };
