@@ -1,0 +1,33 @@
+import type { DocumentChange } from "./change-log.ts";
+import { parseDatabaseName } from "./resource-names.ts";
+import { Database } from "./store.ts";
+import { Transactions } from "./transactions.ts";
+
+export interface OpenDatabase {
+  database: Database;
+  transactions: Transactions;
+}
+
+/** Told of what a commit changed in a database, `projects/{project}/databases/{database}`. */
+export type CommitListener = (databaseName: string, changes: readonly DocumentChange[]) => void;
+
+/** The databases of all projects; each is there from when it is first named. */
+export class Databases {
+  readonly #open = new Map<string, OpenDatabase>();
+  readonly #onCommit: CommitListener;
+
+  constructor(onCommit: CommitListener) {
+    this.#onCommit = onCommit;
+  }
+
+  get(name: string): OpenDatabase {
+    let open = this.#open.get(name);
+    if (!open) {
+      parseDatabaseName(name);
+      const database = new Database(name, { onCommit: (changes) => this.#onCommit(name, changes) });
+      open = { database, transactions: new Transactions(database) };
+      this.#open.set(name, open);
+    }
+    return open;
+  }
+}

@@ -1,0 +1,73 @@
+import { once } from "node:events";
+import {
+  Server,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import type { Databases } from "./databases.ts";
+import { GrpcError, unimplemented } from "./grpc-error.ts";
+import { firestoreService } from "./protocol.ts";
+import { type StreamingMethod, type UnaryMethod, streamingMethods, unaryMethods } from "./service.ts";
+
+/** Production's limit on a request. */
+const MAX_REQUEST_BYTES = 11_534_336;
+
+/** A gRPC server, bound to no port, that answers for Firestore; methods that it lacks answer that by their names. */
+export function createGrpcServer(databases: Databases): Server {
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, { responseStream }] of Object.entries(firestoreService)) {
+    const lacks = (): never => {
+      throw unimplemented(name);
+    };
+    implementation[name] = responseStream ? answeringStream(lacks) : answeringOnce(lacks);
+  }
+  for (const [name, method] of Object.entries(unaryMethods(databases))) {
+    implementation[name] = answeringOnce(method);
+  }
+  for (const [name, method] of Object.entries(streamingMethods(databases))) {
+    implementation[name] = answeringStream(method);
+  }
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
+    "grpc.max_send_message_length": -1,
+  });
+  server.addService(firestoreService, implementation);
+  return server;
+}
+
+function answeringOnce(method: UnaryMethod): UntypedHandleCall {
+  return ((call: ServerUnaryCall<never, object>, callback: sendUnaryData<object>): void => {
+    try {
+      callback(null, method(call.request));
+    } catch (error) {
+      callback(asGrpcError(error));
+    }
+  }) as UntypedHandleCall;
+}
+
+function answeringStream(method: StreamingMethod): UntypedHandleCall {
+  return ((call: ServerWritableStream<never, object>): void => {
+    send(method, call).catch((error: unknown) => call.emit("error", asGrpcError(error)));
+  }) as UntypedHandleCall;
+}
+
+/** Sends the responses no faster than the client takes them. */
+async function send(method: StreamingMethod, call: ServerWritableStream<never, object>): Promise<void> {
+  for (const response of method(call.request)) {
+    if (call.cancelled) return;
+    if (!call.write(response)) await Promise.race([once(call, "drain"), once(call, "cancelled")]);
+  }
+  call.end();
+}
+
+function asGrpcError(error: unknown): GrpcError {
+  if (error instanceof GrpcError) return error;
+  return new GrpcError(
+    status.INTERNAL,
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  );
+}
