@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { EmulatedProject } from "../emulator/emulated-project.ts";
+import type { QuotaCheck } from "../functions/dist/quota/quota-service.js";
+import type { Decision } from "../functions/dist/rate-limit/rate-limiter.js";
+import { callFunction } from "../tests/harness/call-function.ts";
+import { signIn } from "../tests/harness/sign-in.ts";
+
+const ANSWER_TIMEOUT_MS = 15_000;
+
+/** An answer, and how long it took from the request to the parsed answer. */
+export interface Timed<Answer> {
+  readonly answer: Answer;
+  readonly ms: number;
+}
+
+/** A signed-in user of the app, who calls the extension's functions over HTTP as the client SDKs do. */
+export class AppUser {
+  readonly #project: EmulatedProject;
+  readonly #idToken: string;
+
+  private constructor(project: EmulatedProject, idToken: string) {
+    this.#project = project;
+    this.#idToken = idToken;
+  }
+
+  static async signIn(project: EmulatedProject, uid: string): Promise<AppUser> {
+    return new AppUser(project, await signIn(project, { uid }));
+  }
+
+  checkQuota(providerId: string): Promise<Timed<QuotaCheck>> {
+    return this.#call("checkQuota", { providerId });
+  }
+
+  checkRateLimit(data: { policy: string; peek?: boolean }): Promise<Timed<Decision>> {
+    return this.#call("checkRateLimit", data);
+  }
+
+  /** @throws CallableError as the function answers it; Error when it does not answer in time */
+  async #call<Answer>(name: string, data: unknown): Promise<Timed<Answer>> {
+    const startedAt = performance.now();
+    const call = callFunction(this.#project.functionUrl(name), data, { idToken: this.#idToken });
+    const answer = (await withinTime(call, name)) as Answer;
+    return { answer, ms: performance.now() - startedAt };
+  }
+}
+
+async function withinTime<T>(call: Promise<T>, name: string): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(ANSWER_TIMEOUT_MS, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`${name} gave no answer within ${ANSWER_TIMEOUT_MS / 1_000} s.`);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    late.catch(() => {}); // its end is the abort
+    timer.abort();
+  }
+}

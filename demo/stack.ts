@@ -1,0 +1,110 @@
+import { type App, deleteApp, initializeApp } from "firebase-admin/app";
+import { type CollectionReference, getFirestore } from "firebase-admin/firestore";
+import type { Redis } from "ioredis";
+import { type FirebaseEmulators, startFirebaseEmulators } from "../emulator/start.ts";
+import { Keys } from "../functions/dist/redis/keys.js";
+import type { Policy } from "../functions/dist/rate-limit/policy.js";
+import { type RedisServer, startRedis } from "../scripts/redis-server.mjs";
+import { AppUser } from "./app-user.ts";
+import { formatMs } from "./latency.ts";
+import { MirrorWatch, NOTIFY_SETTING } from "./mirror-watch.ts";
+import { connectRedis } from "./redis-client.ts";
+import type { Report } from "./report.ts";
+
+export const KEY_PREFIX = "frq";
+export const DEFAULT_LIMIT = 100;
+
+/** The policy that the demo installs: ten AI calls a minute for each user. */
+export const AI_CHAT: Policy = {
+  name: "ai-chat",
+  by: "uid",
+  limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000 }],
+  onRedisFailure: "local",
+};
+
+/** What the extension is installed with; the other params have their defaults. */
+const PARAMS = {
+  KEY_PREFIX,
+  QUOTA_DEFAULT_LIMIT: String(DEFAULT_LIMIT),
+  ON_CHANGE: "update",
+  MISSING_PROVIDER: "default-limit",
+  RATE_LIMIT_POLICIES: JSON.stringify([AI_CHAT]),
+};
+
+/** A deployed app in small: the extension in the emulators, its Redis, and the clients that the demo looks with. */
+export interface Stack {
+  readonly redisServer: RedisServer;
+  readonly emulators: FirebaseEmulators;
+  /** The provider documents, as the app's server writes them with firebase-admin. */
+  readonly providers: CollectionReference;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly mirror: MirrorWatch;
+  readonly user: AppUser;
+}
+
+/** Undoes what has been started, the last first. */
+export class CleanUp {
+  readonly #steps: (() => unknown)[] = [];
+
+  add(step: () => unknown): void {
+    this.#steps.push(step);
+  }
+
+  async run(): Promise<void> {
+    for (const step of this.#steps.splice(0).reverse()) await step();
+  }
+}
+
+export async function startStack(official: boolean, report: Report, cleanUp: CleanUp): Promise<Stack> {
+  const redisServer = await startRedis({ args: NOTIFY_SETTING });
+  cleanUp.add(() => redisServer.stop());
+  const redis = connectRedis(redisServer.port);
+  cleanUp.add(() => redis.disconnect());
+  const version = /redis_version:(\S+)/.exec(await redis.info("server"))?.[1];
+  report.value(`Redis ${version}`, `127.0.0.1:${redisServer.port}`);
+
+  const emulators = await startEmulators(redisServer.port, official, report);
+  cleanUp.add(() => emulators.stop());
+
+  const app = connectAdmin(emulators);
+  cleanUp.add(() => deleteApp(app));
+  const keys = new Keys(KEY_PREFIX);
+  const mirror = await MirrorWatch.start(redisServer.port, keys);
+  cleanUp.add(() => mirror.stop());
+  const user = await AppUser.signIn(emulators, "caller-1");
+  return {
+    redisServer,
+    emulators,
+    providers: getFirestore(app).collection("providers"),
+    redis,
+    keys,
+    mirror,
+    user,
+  };
+}
+
+async function startEmulators(
+  redisPort: number,
+  official: boolean,
+  report: Report,
+): Promise<FirebaseEmulators> {
+  const startedAt = performance.now();
+  const elapsed = (): string => formatMs(performance.now() - startedAt);
+  const tick = setInterval(() => report.progress(`starting the Firebase emulators, ${elapsed()}`), 500);
+  try {
+    const which = official ? { official } : {};
+    const emulators = await startFirebaseEmulators({ redisPort, params: PARAMS, ...which });
+    report.value("Firebase emulators with the extension", `ready after ${elapsed()}`);
+    return emulators;
+  } finally {
+    clearInterval(tick);
+  }
+}
+
+function connectAdmin({ projectId, firestoreHost, authHost }: FirebaseEmulators): App {
+  process.env["METADATA_SERVER_DETECTION"] = "none"; // Google's libraries would look for a server of Google Cloud's
+  process.env["FIRESTORE_EMULATOR_HOST"] = firestoreHost;
+  process.env["FIREBASE_AUTH_EMULATOR_HOST"] = authHost;
+  return initializeApp({ projectId });
+}
