@@ -139,10 +139,12 @@ function localServer(port, dir, settings) {
 
 function dockerServer(port, dir, settings) {
   const name = `frq-redis-${port}`;
-  const mounts = ["-p", `127.0.0.1:${port}:6379`, "-v", `${dir}:/data`];
+  // As the caller's user, so that what it writes into the directory can be removed.
+  const user = `${process.getuid()}:${process.getgid()}`;
+  const outside = ["--user", user, "-p", `127.0.0.1:${port}:6379`, "-v", `${dir}:/data`];
   return {
     command: "docker",
-    args: ["run", "--rm", "--name", name, ...mounts, DOCKER_IMAGE, "redis-server", ...settings],
+    args: ["run", "--rm", "--name", name, ...outside, DOCKER_IMAGE, "redis-server", ...settings],
     signal: (child, signal) => run("docker", ["kill", "--signal", signal, name]),
     cleanUp: `docker rm --force ${name}`,
   };
