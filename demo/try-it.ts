@@ -39,7 +39,7 @@ function suggestions({ emulators, redisServer, keys }: Stack): [what: string, ..
       `FIRESTORE_EMULATOR_HOST=${firestoreHost} METADATA_SERVER_DETECTION=none node_modules/.bin/node -e '`,
       `  const { Firestore } = require("@google-cloud/firestore");`,
       `  new Firestore({ projectId: "${projectId}" }).doc("providers/${id}").update({ aiCallsLimit: 1000 })'`,
-      check,
+      `sleep 1; ${check}`,
     ],
     [
       "Use up a rate limit",

@@ -13,7 +13,8 @@ const OUTAGE_MS = 3_000;
 const RECOVERY_TIMEOUT_MS = 10_000;
 /** So long without an answer from Firestore counts as recovered. */
 const ONLY_REDIS_MS = 1_500;
-const SLOWEST_MS = 1_000;
+/** A client with default settings waits until Redis is back, or longer. A busy machine takes its share of this. */
+const SLOWEST_MS = 2_000;
 const MIRROR_ATTEMPT_MS = 250;
 
 interface Outage {
@@ -72,22 +73,23 @@ function describeDuring(samples: readonly LoadSample[], outage: Outage, report: 
     ({ startedAt, endedAt }) => startedAt >= outage.killedAt && endedAt <= outage.restartedAt,
   );
   const byFirestore = during.filter(({ source }) => source === "firestore");
-  report.latency(
-    "check while Redis is down",
-    during.map(({ startedAt, endedAt }) => endedAt - startedAt),
-  );
+  report.latency("check while Redis is down", during.map(durationMs));
   report.expect("checks while Redis is down", {
     expected: "all answered by Firestore",
     measured: `${byFirestore.length} of ${during.length} by Firestore`,
     holds: during.length > 0 && byFirestore.length === during.length,
   });
 
-  const slowest = Math.max(...samples.map(({ startedAt, endedAt }) => endedAt - startedAt));
+  const slowest = Math.max(...samples.map(durationMs));
   report.expect("slowest check of all", {
     expected: `at most ${formatMs(SLOWEST_MS)}`,
     measured: formatMs(slowest),
     holds: slowest <= SLOWEST_MS,
   });
+}
+
+function durationMs({ startedAt, endedAt }: LoadSample): number {
+  return endedAt - startedAt;
 }
 
 function describeAfter(
