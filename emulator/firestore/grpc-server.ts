@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import {
+  Metadata,
   Server,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -51,6 +52,8 @@ function answeringOnce(method: UnaryMethod): UntypedHandleCall {
 
 function answeringStream(method: StreamingMethod): UntypedHandleCall {
   return ((call: ServerWritableStream<never, object>): void => {
+    // Once it has seen the headers Google's client does not try again, for seconds, what cannot succeed.
+    call.sendMetadata(new Metadata());
     send(method, call).catch((error: unknown) => call.emit("error", asGrpcError(error)));
   }) as UntypedHandleCall;
 }

@@ -268,12 +268,10 @@ function ordersOf({ orderBy, where }: StructuredQuery): Order[] {
     if (!orders.some((order) => order.fieldPath === fieldPath)) orders.push({ fieldPath, sign });
   }
   const name = orders.findIndex(({ fieldPath }) => fieldPath === DOCUMENT_NAME);
-  return orders
-    .slice(0, name + 1)
-    .map(({ fieldPath, sign }) => ({
-      field: fieldPath === DOCUMENT_NAME ? undefined : parseFieldPath(fieldPath),
-      sign,
-    }));
+  return orders.slice(0, name + 1).map(({ fieldPath, sign }) => ({
+    field: fieldPath === DOCUMENT_NAME ? undefined : parseFieldPath(fieldPath),
+    sign,
+  }));
 }
 
 function pathOf({ fieldPath }: { fieldPath: string }): FieldPath {
