@@ -4,6 +4,7 @@ import { startFirebaseEmulators } from "../../emulator/start.ts";
 import { startRedis } from "../../scripts/redis-server.mjs";
 import { stopAtTeardown } from "./started.ts";
 import type { TestEmulatorsAddress } from "./test-emulators.ts";
+import { TEST_PARAMS } from "./test-params.ts";
 
 const LOG_DIR = join(import.meta.dirname, "..", "..", ".tmp");
 
@@ -17,6 +18,7 @@ export default async function setUp(): Promise<void> {
   stopAtTeardown("emulator", redis);
   const emulators = await startFirebaseEmulators({
     redisPort: redis.port,
+    params: TEST_PARAMS,
     log: (line) => logStream.write(`${line}\n`),
   });
   stopAtTeardown("emulator", emulators);

@@ -1,9 +1,10 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { takeFixedWindow } from "../../functions/src/redis/lua.generated";
 import { runScript } from "../../functions/src/redis/script";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
+import { startHeldProxy } from "../harness/held-proxy.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
@@ -62,14 +63,9 @@ test("a port where nothing listens fails at once, naming address and params, and
 });
 
 test("a server that accepts and never answers costs no more than the time limit", async () => {
-  const sockets: Socket[] = [];
-  const silent: Server = createServer((socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
-  await new Promise((resolve) => silent.once("listening", resolve));
-  closing.push(
-    () => silent.close(),
-    () => sockets.forEach((socket) => socket.destroy()),
-  );
-  const { ping } = connectTo((silent.address() as AddressInfo).port);
+  const silent = await startHeldProxy(testRedisPort());
+  closing.push(() => silent.close());
+  const { ping } = connectTo(silent.port);
   expect((await failure(ping)).message).toContain(`no reply within ${TIMEOUT_MS} ms (REDIS_TIMEOUT_MS)`);
   await failure(ping);
 });
@@ -94,6 +90,21 @@ test("a killed server fails at once, and the connection finds it again without a
   await server.restart();
   await waitFor(async () => (await ping()) === "PONG", { what: "an answer after the restart" });
   expect(recorded.events()).toEqual(["redis_unreachable", "redis_reachable_again"]);
+});
+
+test("an operation that waited for the connection in vain is not run once it is there", async () => {
+  const upstream = await ownRedis();
+  const direct = connectRedis(upstream.port);
+  closing.push(() => direct.disconnect());
+  const proxy = await startHeldProxy(upstream.port);
+  closing.push(() => proxy.close());
+
+  const { connection, ping } = connectTo(proxy.port);
+  const error = await failure(() => connection.run((redis) => redis.incr("counter")));
+  expect(error.outcome).toBe("not-executed");
+  proxy.release();
+  await waitFor(async () => (await ping()) === "PONG", { what: "the connection" });
+  expect(await direct.get("counter")).toBeNull();
 });
 
 test("an operation whose reply is lost is not sent again", async () => {

@@ -2,6 +2,7 @@ import { HttpsError } from "firebase-functions/v2/https";
 import type { z } from "zod";
 
 import { ConfigError } from "../config/config";
+import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
 import { InvalidProviderIdError, InvalidQuotaDocumentError } from "../quota/quota";
 import { CostAboveLimitError, UnknownPolicyError } from "../rate-limit/rate-limiter";
 import { describeIssues } from "../validation";
@@ -39,6 +40,9 @@ function toHttpsError(error: unknown): unknown {
   }
   if (error instanceof InvalidQuotaDocumentError) {
     return new HttpsError("failed-precondition", `The provider's document is invalid: ${error.message}`);
+  }
+  if (error instanceof FirestoreUnavailableError) {
+    return new HttpsError("unavailable", "Neither Redis nor Firestore gave an answer; try again.");
   }
   if (error instanceof ConfigError) {
     const names = [...new Set(error.problems.map(({ param }) => param))].join(", ");

@@ -9,7 +9,6 @@ import type { ApplyOutcome } from "../quota/redis-quota-store";
 export interface ProviderEvent {
   /** When the change was committed: RFC 3339 in UTC, with up to nine fractional digits. */
   readonly timestamp: string;
-  readonly params: Readonly<Record<string, string>>;
 }
 
 /**
@@ -23,10 +22,9 @@ export async function mirrorQuota(
   context: () => Context,
 ): Promise<ApplyOutcome> {
   const committed = microseconds(event.timestamp);
-  // A deleted document has no update time; its version is the deletion's, and above that of what was deleted.
-  const version = after.updateTime
-    ? toVersion(after.updateTime)
-    : Math.max(committed, before.updateTime ? toVersion(before.updateTime) + 1 : 0);
+  // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
+  const deletion = () => (before.updateTime ? toVersion(before.updateTime) + 1 : committed);
+  const version = after.updateTime ? toVersion(after.updateTime) : deletion();
   return context().quotaMirror.mirror({
     providerId: after.ref.id,
     path: after.ref.path,

@@ -6,8 +6,12 @@ export type LogSink = (entry: {
   readonly [field: string]: unknown;
 }) => void;
 
+/** What happens at each request during an outage is logged at most this often, with how often it happened. */
+const SUMMARY_INTERVAL_MS = 10_000;
+
 /** Every message that this product logs, one function each; `event` is the stable name to filter and count by. */
-export function createLogs(write: LogSink) {
+export function createLogs(write: LogSink, now: () => number = Date.now) {
+  const summarise = summariser(write, now);
   return {
     redisUnreachable(address: string, error: Error): void {
       write({
@@ -27,7 +31,7 @@ export function createLogs(write: LogSink) {
     },
 
     quotaCacheBypassed(providerId: string, error: Error): void {
-      write({
+      summarise({
         severity: "WARNING",
         event: "quota_cache_bypassed",
         message: "A quota was answered from Firestore because Redis gave no answer.",
@@ -36,8 +40,27 @@ export function createLogs(write: LogSink) {
       });
     },
 
+    redisClockAhead(providerId: string): void {
+      summarise({
+        severity: "WARNING",
+        event: "redis_clock_ahead",
+        message:
+          "A quota just read from Firestore was over 60 s old by Redis's clock and was not kept: set that clock.",
+        providerId,
+      });
+    },
+
+    firestoreUnavailable(error: Error): void {
+      summarise({
+        severity: "ERROR",
+        event: "firestore_unavailable",
+        message: "A quota could not be read from Firestore.",
+        error: error.message,
+      });
+    },
+
     rateLimitFallback(policy: string, onRedisFailure: string, error: Error): void {
-      write({
+      summarise({
         severity: "WARNING",
         event: "rate_limit_fallback",
         message: `A rate limit was decided by onRedisFailure (${onRedisFailure}) because Redis gave no answer.`,
@@ -80,3 +103,17 @@ export function createLogs(write: LogSink) {
 }
 
 export type Logs = ReturnType<typeof createLogs>;
+
+/** Writes an event's first entry at once, then one per interval; `occurrences` counts those since the one before. */
+function summariser(write: LogSink, now: () => number): LogSink {
+  const seen = new Map<string, { occurrences: number; writtenAtMs: number }>();
+  return (entry) => {
+    const state = seen.get(entry.event) ?? { occurrences: 0, writtenAtMs: Number.NEGATIVE_INFINITY };
+    seen.set(entry.event, state);
+    state.occurrences++;
+    if (now() - state.writtenAtMs < SUMMARY_INTERVAL_MS) return;
+    write({ ...entry, occurrences: state.occurrences });
+    state.occurrences = 0;
+    state.writtenAtMs = now();
+  };
+}

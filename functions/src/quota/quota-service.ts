@@ -1,6 +1,6 @@
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
-import type { FirestoreQuotaStore } from "./firestore-quota-store";
+import { FirestoreUnavailableError, type FirestoreQuotaStore } from "./firestore-quota-store";
 import { assessQuota, parseProviderId, type QuotaSnapshot, type QuotaStatus } from "./quota";
 import type { QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
 
@@ -30,6 +30,7 @@ export class QuotaService {
    * Tells whether a provider has quota left. When Redis gives no answer, Firestore does.
    *
    * @throws InvalidProviderIdError
+   * @throws FirestoreUnavailableError when Redis does not hold the quota and Firestore gives no answer either.
    * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
    */
   async check(providerId: string): Promise<QuotaCheck> {
@@ -50,15 +51,28 @@ export class QuotaService {
   private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<QuotaSnapshot> {
     const underWay = this.loads.get(providerId);
     if (underWay) return underWay;
-    const load = this.firestoreStore
-      .read(providerId)
-      .then(async (snapshot) => {
-        if (fillCache) await this.orBypass(providerId, () => this.redisStore.apply(providerId, snapshot));
-        return snapshot;
-      })
-      .finally(() => this.loads.delete(providerId));
+    const load = this.readThrough(providerId, { fillCache }).finally(() => this.loads.delete(providerId));
     this.loads.set(providerId, load);
     return load;
+  }
+
+  private async readThrough(
+    providerId: string,
+    { fillCache }: { fillCache: boolean },
+  ): Promise<QuotaSnapshot> {
+    try {
+      const snapshot = await this.firestoreStore.read(providerId);
+      if (fillCache) await this.fill(providerId, snapshot);
+      return snapshot;
+    } catch (error) {
+      if (error instanceof FirestoreUnavailableError) this.logs.firestoreUnavailable(error);
+      throw error;
+    }
+  }
+
+  private async fill(providerId: string, snapshot: QuotaSnapshot): Promise<void> {
+    const outcome = await this.orBypass(providerId, () => this.redisStore.apply(providerId, snapshot));
+    if (outcome === "late") this.logs.redisClockAhead(providerId);
   }
 
   private async orBypass<T>(providerId: string, useRedis: () => Promise<T>): Promise<T | "unavailable"> {

@@ -80,7 +80,7 @@ export function parseProviderId(value: unknown): string {
 }
 
 /**
- * Reads the quota from a document's data. An absent field has its default; a limit of 0 is a limit of 0.
+ * Reads the quota from a document's data. A field that is absent or null has its default; a limit of 0 is a limit of 0.
  *
  * @throws InvalidQuotaDocumentError where a field is present but no whole number of 0 or more.
  */
@@ -88,9 +88,9 @@ export function parseQuota(data: Readonly<Record<string, unknown>>, fields: Quot
   const read = (field: string, absent: number): number => {
     let value: unknown = data;
     for (const key of field.split(".")) {
-      if (typeof value !== "object" || value === null) throw new InvalidQuotaDocumentError(field, value);
-      if (!Object.hasOwn(value, key)) return absent;
-      value = (value as Readonly<Record<string, unknown>>)[key];
+      if (!isMap(value)) throw new InvalidQuotaDocumentError(field, value);
+      value = Object.hasOwn(value, key) ? value[key] : undefined;
+      if (value === undefined || value === null) return absent;
     }
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
       throw new InvalidQuotaDocumentError(field, value);
@@ -98,6 +98,10 @@ export function parseQuota(data: Readonly<Record<string, unknown>>, fields: Quot
     return value;
   };
   return { used: read(fields.usedField, 0), limit: read(fields.limitField, fields.defaultLimit) };
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 /** Decides whether a provider has quota left; one without a document has the default limit, or none. */

@@ -1,5 +1,6 @@
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
+import { show } from "../validation";
 import type { WindowCount } from "./fixed-window";
 import type { Policy } from "./policy";
 
@@ -42,10 +43,8 @@ export class UnknownPolicyError extends Error {
   readonly code = "invalid-argument";
   readonly field = "policy";
 
-  constructor(policy: string, known: readonly string[]) {
-    super(
-      `policy: got ${JSON.stringify(policy)}; expected one of RATE_LIMIT_POLICIES: ${known.join(", ") || "(none)"}`,
-    );
+  constructor(policy: string) {
+    super(`policy: got ${show(policy)}; expected the name of a policy in RATE_LIMIT_POLICIES`);
   }
 }
 
@@ -79,7 +78,7 @@ export class RateLimiter {
   /** @throws UnknownPolicyError */
   policy(name: string): Policy {
     const policy = this.policies.get(name);
-    if (policy === undefined) throw new UnknownPolicyError(name, [...this.policies.keys()]);
+    if (policy === undefined) throw new UnknownPolicyError(name);
     return policy;
   }
 

@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 
+import { withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
 
 export interface RedisConnectionOptions {
@@ -55,33 +56,26 @@ export class RedisConnection {
   async run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
     const { host, port, timeoutMs } = this.options;
     let sent = false;
-    let timer: NodeJS.Timeout | undefined;
-    const timeUp = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`no reply within ${timeoutMs} ms (REDIS_TIMEOUT_MS)`)),
-        timeoutMs,
-      );
-    });
+    let abandoned = false;
     const answer = async (): Promise<T> => {
       const redis = (this.client ??= this.createClient());
       if (redis.status !== "ready") await this.connect(redis);
+      if (abandoned) throw new Error("connected too late");
       sent = true;
       return operation(redis);
     };
     try {
-      return await Promise.race([answer(), timeUp]);
+      return await withDeadline(answer(), timeoutMs, `no reply within ${timeoutMs} ms (REDIS_TIMEOUT_MS)`);
     } catch (error) {
       const failure = error as Error;
-      const replied = failure.name === "ReplyError";
       const notSent = !sent || NOT_SENT.test(failure.message);
-      const cause = notSent && this.lastError ? this.lastError : failure;
+      const refused = failure.name === "ReplyError";
+      abandoned = true;
       throw new RedisUnavailableError(
         `${host}:${port}`,
-        replied || notSent ? "not-executed" : "unknown",
-        cause,
+        notSent || refused ? "not-executed" : "unknown",
+        notSent && this.lastError ? this.lastError : failure,
       );
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -1,0 +1,195 @@
+import type { Firestore } from "@google-cloud/firestore";
+import type { Redis } from "ioredis";
+
+import { Keys } from "../../functions/src/redis/keys";
+import { callFunction, type CallableError } from "../harness/call-function.ts";
+import { signIn } from "../harness/sign-in.ts";
+import { testEmulators } from "../harness/test-emulators.ts";
+import { connectFirestore } from "../harness/test-firestore.ts";
+import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
+
+const { project, redisPort } = testEmulators();
+const keys = new Keys("frq");
+
+let firestore: Firestore;
+let redis: Redis;
+let idToken: string;
+
+beforeAll(async () => {
+  firestore = connectFirestore(project);
+  redis = connectRedis(redisPort);
+  idToken = await signIn(project);
+});
+
+afterAll(async () => {
+  redis.disconnect();
+  await firestore.terminate();
+});
+
+async function refusal(call: Promise<unknown>): Promise<{ status: string; message: string }> {
+  const { status, message } = (await call.then(
+    (answer) => {
+      throw new Error(`answered ${JSON.stringify(answer)}`);
+    },
+    (error: unknown) => error,
+  )) as CallableError;
+  return { status, message };
+}
+
+describe("checkQuota", () => {
+  const check = (data: unknown, options: Parameters<typeof callFunction>[2] = { idToken }) =>
+    callFunction(project.functionUrl("checkQuota"), data, options);
+
+  test("answers from Redis what the mirror put there", async () => {
+    const id = uniquePrefix();
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: 49, aiCallsLimit: 50 });
+    await waitFor(async () => (await redis.exists(keys.quota(id))) === 1, { what: "the mirror" });
+    const answer = { hasQuota: true, used: 49, limit: 50, remaining: 1, found: true, source: "redis" };
+    expect(await check({ providerId: id })).toEqual(answer);
+    await firestore.collection("providers").doc(id).update({ aiCallsUsed: 50 });
+    await waitFor(async () => (await redis.hget(keys.quota(id), "u")) === "50", { what: "the change" });
+    expect(await check({ providerId: id })).toEqual({ ...answer, hasQuota: false, used: 50, remaining: 0 });
+    await firestore.collection("providers").doc(id).delete();
+    await waitFor(async () => (await redis.hexists(keys.quota(id), "u")) === 0, { what: "the deletion" });
+    expect(await check({ providerId: id })).toEqual({
+      hasQuota: true,
+      used: 0,
+      limit: 100,
+      remaining: 100,
+      found: false,
+      source: "redis",
+    });
+  });
+
+  test("answers from Firestore what Redis does not hold, and from Redis after that", async () => {
+    const id = uniquePrefix();
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: 1, aiCallsLimit: 0 });
+    await waitFor(async () => (await redis.exists(keys.quota(id))) === 1, { what: "the mirror" });
+    await redis.unlink(keys.quota(id));
+    const answer = { hasQuota: false, used: 1, limit: 0, remaining: 0, found: true };
+    expect(await check({ providerId: id })).toEqual({ ...answer, source: "firestore" });
+    expect(await check({ providerId: id })).toEqual({ ...answer, source: "redis" });
+  });
+
+  test("refuses who is not signed in", async () => {
+    expect((await refusal(check({ providerId: "p1" }, {}))).status).toBe("UNAUTHENTICATED");
+  });
+
+  test.each<[unknown, string]>([
+    [{ providerId: "" }, 'providerId: got ""; expected a document id'],
+    [{ providerId: "a/b" }, 'providerId: got "a/b"; expected a document id'],
+    [{ providerId: ".." }, 'providerId: got ".."; expected a document id'],
+    [{ providerId: "x".repeat(1501) }, "providerId: got"],
+    [{ providerId: 42 }, "providerId: got 42; expected a string"],
+    [{}, "providerId: not set; expected a string"],
+    [null, "got null; expected an object with only providerId"],
+    [{ providerId: "p1", limit: 1000 }, 'got the unknown field "limit"'],
+  ])("refuses %j, naming what was received", async (data, message) => {
+    expect(await refusal(check(data))).toEqual({
+      status: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  test("says which field of an invalid document is wrong", async () => {
+    const id = uniquePrefix();
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: "many" });
+    await waitFor(async () => (await redis.exists(keys.quota(id))) === 1, { what: "the invalidation" });
+    expect(await refusal(check({ providerId: id }))).toEqual({
+      status: "FAILED_PRECONDITION",
+      message:
+        'The provider\'s document is invalid: aiCallsUsed: got "many"; expected a whole number, 0 or more',
+    });
+  });
+});
+
+describe("checkRateLimit", () => {
+  const take = (data: unknown, options: Parameters<typeof callFunction>[2] = {}) =>
+    callFunction(project.functionUrl("checkRateLimit"), data, options) as Promise<{
+      allowed: boolean;
+      remaining: number;
+      retryAfterMs: number;
+      resetAtMs: number;
+    }>;
+
+  test("allows a user exactly the limit, then refuses with the time to retry; other users are apart", async () => {
+    const decisions = await Promise.all(
+      Array.from({ length: 12 }, () => take({ policy: "by-uid" }, { idToken: aliceToken })),
+    );
+    const allowed = decisions.filter((decision) => decision.allowed);
+    expect(allowed.map(({ remaining }) => remaining).sort()).toEqual([0, 1, 2, 3, 4]);
+    for (const decision of decisions.filter((each) => !each.allowed)) {
+      expect(decision).toMatchObject({ limit: 5, remaining: 0, reason: "limit-reached", source: "redis" });
+      expect(decision.retryAfterMs).toBeGreaterThan(3_500_000);
+      expect(decision.retryAfterMs).toBeLessThanOrEqual(3_600_000);
+      expect(decision.resetAtMs).toBeGreaterThan(Date.now());
+    }
+    expect(await take({ policy: "by-uid" }, { idToken: await signIn(project) })).toMatchObject({
+      remaining: 4,
+    });
+  });
+
+  let aliceToken: string;
+  beforeAll(async () => {
+    aliceToken = await signIn(project);
+  });
+
+  test("honours cost and peek", async () => {
+    const token = await signIn(project);
+    const call = (data: object) => take({ policy: "by-uid", ...data }, { idToken: token });
+    expect(await call({ cost: 3 })).toMatchObject({ allowed: true, remaining: 2 });
+    expect(await call({ cost: 3 })).toMatchObject({ allowed: false, remaining: 2 });
+    expect(await call({ peek: true })).toMatchObject({ allowed: true, remaining: 2 });
+    expect(await call({ cost: 2 })).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
+  test("limits by the caller's address and by all together without signing in", async () => {
+    expect(await take({ policy: "by-ip" })).toMatchObject({ allowed: true });
+    expect(await take({ policy: "global" })).toMatchObject({ allowed: true });
+  });
+
+  test("limits by a named subject only where the policy says so, and only for who is signed in", async () => {
+    const subject = uniquePrefix();
+    expect(await take({ policy: "by-subject", subject }, { idToken })).toMatchObject({ remaining: 4 });
+    expect((await refusal(take({ policy: "by-subject", subject }))).status).toBe("UNAUTHENTICATED");
+    expect(await refusal(take({ policy: "by-uid", subject }, { idToken }))).toEqual({
+      status: "INVALID_ARGUMENT",
+      message: `subject: got "${subject}"; expected none: the policy by-uid limits by uid`,
+    });
+  });
+
+  test("a limit of 0 refuses all", async () => {
+    expect(await take({ policy: "blocked" }, { idToken })).toMatchObject({
+      allowed: false,
+      limit: 0,
+      remaining: 0,
+    });
+  });
+
+  test("refuses who is not signed in, or has no App Check token, where the policy needs it", async () => {
+    expect((await refusal(take({ policy: "by-uid" }))).status).toBe("UNAUTHENTICATED");
+    expect((await refusal(take({ policy: "by-app" }))).status).toBe("UNAUTHENTICATED");
+  });
+
+  test.each<[unknown, string]>([
+    [{ policy: "unknown" }, 'policy: got "unknown"; expected the name of a policy'],
+    [{}, "policy: not set; expected the name of a policy"],
+    [{ policy: 7 }, "policy: got 7; expected the name of a policy"],
+    [{ policy: "global", cost: 0 }, "cost: got 0; expected a whole number, 1 or more"],
+    [{ policy: "global", cost: -1 }, "cost: got -1; expected a whole number, 1 or more"],
+    [{ policy: "global", cost: 1.5 }, "cost: got 1.5; expected a whole number, 1 or more"],
+    [{ policy: "global", cost: 1_000_001 }, "cost: got 1000001; expected at most 1000000"],
+    [{ policy: "global", peek: "yes" }, 'peek: got "yes"; expected true or false'],
+    [{ policy: "global", limit: 10 }, 'got the unknown field "limit"'],
+    [{ policy: "by-subject" }, "subject: not set; expected 1 to 256 characters"],
+    [{ policy: "by-subject", subject: "" }, 'subject: got ""; expected 1 to 256 characters'],
+    [{ policy: "by-subject", subject: "a\nb" }, "subject: got"],
+    [{ policy: "by-subject", subject: "x".repeat(257) }, "subject: got"],
+  ])("refuses %j, naming what was received", async (data, message) => {
+    expect(await refusal(take(data, { idToken }))).toEqual({
+      status: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message) as string,
+    });
+  });
+});

@@ -1,0 +1,20 @@
+import { createLogs } from "../../functions/src/observability/logs";
+
+test("what happens at each request of an outage is logged at once, then every 10 s with how often it happened", () => {
+  let now = 0;
+  const written: unknown[] = [];
+  const logs = createLogs(
+    (entry) => void written.push(entry["occurrences"]),
+    () => now,
+  );
+  const bypass = () => logs.quotaCacheBypassed("p1", new Error("down"));
+  for (let i = 0; i < 50; i++) bypass();
+  now = 9_999;
+  bypass();
+  expect(written).toEqual([1]);
+  now = 10_000;
+  bypass();
+  expect(written).toEqual([1, 51]);
+  logs.rateLimitFallback("ai-chat", "local", new Error("down"));
+  expect(written).toEqual([1, 51, 1]);
+});
