@@ -62,7 +62,7 @@ export default tseslint.config(
   },
   forbid(["functions/src/handlers/**/*.ts"], PARAMS),
   forbid(
-    ["functions/src/{redis,observability}/**/*.ts", "functions/src/validation.ts"],
+    ["functions/src/{redis,observability}/**/*.ts", "functions/src/{validation,deadline}.ts"],
     PARAMS,
     OUTER,
     CONFIG,
