@@ -8,7 +8,6 @@ const project = (name, settings = {}) => ({
   displayName: name,
   testEnvironment: "node",
   testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
-  testTimeout: 30_000,
   transform: { "\\.(ts|mjs)$": compile, [`/node_modules/(${ES_MODULES})/.+\\.js$`]: compile },
   transformIgnorePatterns: [`/node_modules/(?!(${ES_MODULES})/)`],
   moduleFileExtensions: ["ts", "js", "mjs", "json", "node"],
@@ -29,4 +28,5 @@ export default {
       runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
   ],
+  testTimeout: 30_000, // Jest ignores it in a project
 };
