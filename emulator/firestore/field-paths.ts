@@ -51,10 +51,8 @@ export function withField(fields: Fields, path: FieldPath, value: Value | undefi
   if (name === undefined) return fields;
   const inner = Object.hasOwn(fields, name) ? fields[name] : undefined;
   if (rest.length === 0) {
-    const copy = { ...fields };
-    if (value) copy[name] = value;
-    else delete copy[name];
-    return copy;
+    if (value) return { ...fields, [name]: value };
+    return Object.fromEntries(Object.entries(fields).filter(([other]) => other !== name));
   }
   const innerFields = inner?.valueType === "mapValue" ? inner.mapValue.fields : undefined;
   if (!value && !innerFields) return fields;

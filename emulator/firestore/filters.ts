@@ -3,8 +3,8 @@ import { invalidArgument } from "./grpc-error.ts";
 import type { FieldOperator, Fields, Filter, UnaryOperator, Value } from "./protocol.ts";
 import { compareValues, equalValues, isNaNValue, sameType } from "./values.ts";
 
-/** Whether a document, with this full name and these fields, passes. */
-export type Predicate = (name: string, fields: Fields) => boolean;
+/** Whether a document, with this path and these fields, passes. */
+export type Predicate = (path: string, fields: Fields) => boolean;
 
 const MAX_DISJUNCTION = 30;
 const MAX_NOT_IN = 10;
@@ -28,25 +28,26 @@ export interface Condition {
   value: Value | undefined;
 }
 
-export function compileFilter(filter: Filter | null | undefined): Predicate {
+export function compileFilter(databaseName: string, filter: Filter | null | undefined): Predicate {
   if (!filter?.filterType) return () => true;
   if (filter.compositeFilter) {
     const { op, filters } = filter.compositeFilter;
     if (filters.length === 0) throw invalidArgument("A composite filter must have at least one filter.");
-    const predicates = filters.map(compileFilter);
-    if (op === "AND") return (name, fields) => predicates.every((passes) => passes(name, fields));
-    if (op === "OR") return (name, fields) => predicates.some((passes) => passes(name, fields));
+    const predicates = filters.map((one) => compileFilter(databaseName, one));
+    if (op === "AND") return (path, fields) => predicates.every((passes) => passes(path, fields));
+    if (op === "OR") return (path, fields) => predicates.some((passes) => passes(path, fields));
     throw invalidArgument("A composite filter must have an operator.");
   }
   const condition = conditionOf(filter);
   const test = compileCondition(condition);
   const { fieldPath } = condition;
   if (fieldPath === DOCUMENT_NAME) {
-    return (name) => test({ valueType: "referenceValue", referenceValue: name });
+    return (path) =>
+      test({ valueType: "referenceValue", referenceValue: `${databaseName}/documents/${path}` });
   }
-  const path: FieldPath = parseFieldPath(fieldPath);
-  return (_name, fields) => {
-    const value = getField(fields, path);
+  const field: FieldPath = parseFieldPath(fieldPath);
+  return (_path, fields) => {
+    const value = getField(fields, field);
     return value !== undefined && test(value);
   };
 }
@@ -106,24 +107,33 @@ function compileCondition(condition: Condition): (value: Value) => boolean {
       const values = listOf(condition, MAX_DISJUNCTION);
       return (value) => contains(value, (element) => values.some((one) => equalValues(element, one)));
     }
-  }
-  const operand = operandOf(condition);
-  switch (condition.op) {
-    case "EQUAL":
-      return (value) => equalValues(value, operand);
-    case "NOT_EQUAL":
-      return (value) => !isNull(value) && !equalValues(value, operand);
-    case "LESS_THAN":
-      return (value) => sameType(value, operand) && compareValues(value, operand) < 0;
-    case "LESS_THAN_OR_EQUAL":
-      return (value) => sameType(value, operand) && compareValues(value, operand) <= 0;
-    case "GREATER_THAN":
-      return (value) => sameType(value, operand) && compareValues(value, operand) > 0;
-    case "GREATER_THAN_OR_EQUAL":
-      return (value) => sameType(value, operand) && compareValues(value, operand) >= 0;
-    case "ARRAY_CONTAINS":
+    case "ARRAY_CONTAINS": {
+      const operand = operandOf(condition);
       return (value) => contains(value, (element) => equalValues(element, operand));
+    }
+    case "EQUAL": {
+      const operand = operandOf(condition);
+      return (value) => equalValues(value, operand);
+    }
+    case "NOT_EQUAL": {
+      const operand = operandOf(condition);
+      return (value) => !isNull(value) && !equalValues(value, operand);
+    }
+    case "LESS_THAN":
+      return comparing(condition, (order) => order < 0);
+    case "LESS_THAN_OR_EQUAL":
+      return comparing(condition, (order) => order <= 0);
+    case "GREATER_THAN":
+      return comparing(condition, (order) => order > 0);
+    case "GREATER_THAN_OR_EQUAL":
+      return comparing(condition, (order) => order >= 0);
   }
+}
+
+/** Inequalities hold between values of one type only. */
+function comparing(condition: Condition, holds: (order: number) => boolean): (value: Value) => boolean {
+  const operand = operandOf(condition);
+  return (value) => sameType(value, operand) && holds(compareValues(value, operand));
 }
 
 function operandOf({ fieldPath, value }: Condition): Value {

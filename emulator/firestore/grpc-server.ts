@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import {
   Metadata,
   Server,
@@ -62,9 +61,19 @@ function answeringStream(method: StreamingMethod): UntypedHandleCall {
 async function send(method: StreamingMethod, call: ServerWritableStream<never, object>): Promise<void> {
   for (const response of method(call.request)) {
     if (call.cancelled) return;
-    if (!call.write(response)) await Promise.race([once(call, "drain"), once(call, "cancelled")]);
+    if (!call.write(response)) await drained(call);
   }
   call.end();
+}
+
+function drained(call: ServerWritableStream<never, object>): Promise<void> {
+  return new Promise((resolve) => {
+    const goOn = (): void => {
+      call.off("drain", goOn).off("cancelled", goOn);
+      resolve();
+    };
+    call.on("drain", goOn).on("cancelled", goOn);
+  });
 }
 
 function asGrpcError(error: unknown): GrpcError {

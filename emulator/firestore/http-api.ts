@@ -30,7 +30,7 @@ export function createHttpApi(api: Api): RequestListener {
   const routes = [...emulatorRoutes(api), ...deliveryRoutes(api)];
   return (request, response) => {
     const url = new URL(request.url ?? "/", "http://localhost");
-    answer(routes, request, url)
+    void answer(routes, request, url)
       .then(
         (body) => ({ status: body === undefined ? 404 : 200, body: body ?? notFound(request, url) }),
         (error: unknown) => failure(error),

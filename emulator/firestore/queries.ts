@@ -53,7 +53,7 @@ export class Query {
     this.#parent = parent;
     this.#collectionId = selector.collectionId || undefined;
     this.#allDescendants = selector.allDescendants;
-    this.#matches = compileFilter(query.where);
+    this.#matches = compileFilter(database.name, query.where);
     this.#query = query;
     this.#orders = ordersOf(query);
     for (const cursor of [query.startAt, query.endAt]) checkCursor(cursor, this.#orders);
@@ -74,8 +74,8 @@ export class Query {
   /** Whether a change could alter the results: conservative, for it looks at the filter only. */
   couldSee(change: DocumentChange): boolean {
     if (!this.#selects(change.path)) return false;
-    const name = this.#nameOf(change.path);
-    return [change.before, change.after].some((document) => document && this.#matches(name, document.fields));
+    const { path, before, after } = change;
+    return [before, after].some((document) => document && this.#matches(path, document.fields));
   }
 
   /** The first candidates of a scan that is in the query's order. */
@@ -107,7 +107,7 @@ export class Query {
   *#candidates(time: Micros): Generator<Candidate> {
     for (const node of this.#scan()) {
       const document = documentAt(node, time);
-      if (!document || !this.#matches(this.#nameOf(node.path), document.fields)) continue;
+      if (!document || !this.#matches(node.path, document.fields)) continue;
       const keys = this.#keysOf(document);
       if (keys) yield { path: node.path, document, keys };
     }
@@ -241,10 +241,6 @@ export class Query {
       if (order !== 0) return sign * order;
     }
     return 0;
-  }
-
-  #nameOf(path: string): string {
-    return `${this.#database.name}/documents/${path}`;
   }
 
   /** Not checked to be a document's, because bounds such as `{collection}\0/` are sent to end a range. */

@@ -30,6 +30,9 @@ export class ReadView {
       case "readTime":
         if (!request.readTime) throw invalidArgument("read_time is missing.");
         database.checkReadTime(microsOf(request.readTime));
+        break;
+      case undefined:
+        break;
     }
     this.time =
       this.#transaction?.snapshot ??

@@ -84,7 +84,13 @@ export function identicalValues(left: Value, right: Value): boolean {
     }
     case "mapValue":
       return identicalFields(left.mapValue.fields, (right as typeof left).mapValue.fields);
-    default:
+    case "nullValue":
+    case "booleanValue":
+    case "integerValue":
+    case "timestampValue":
+    case "stringValue":
+    case "bytesValue":
+    case "referenceValue":
       return compareValues(left, right) === 0;
   }
 }

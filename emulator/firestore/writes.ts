@@ -77,6 +77,9 @@ function checkPrecondition(
           `the stored version (${stored}) does not match the required base version (${required})`,
         );
       }
+      return;
     }
+    case undefined:
+      return;
   }
 }
