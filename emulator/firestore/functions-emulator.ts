@@ -48,7 +48,8 @@ export class FunctionsEmulator {
         response.on("end", () => resolve(response.statusCode ?? 0));
         response.on("error", reject);
       });
-      post.end(body);
+      // As bytes: Node would encode the headers like a body of text, as UTF-8, when it sends them together.
+      post.end(Buffer.from(body));
     });
   }
 }

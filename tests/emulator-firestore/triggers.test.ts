@@ -267,6 +267,20 @@ if (OFFICIAL_HOST) {
     expect(deleted).toEqual({ n: 1 });
   });
 
+  test("ids beyond ASCII are right in gen 1 and in documents, and in gen-2 attributes UTF-8 read as Latin-1", async () => {
+    const [first, second, collection] = [uniqueId(), uniqueId(), uniqueId()];
+    await registerFirstGen(target.address, target.project, first, `${collection}/{id}`);
+    await registerSecondGen(target.address, target.project, second, `${collection}/{id}`);
+    await target.db.doc(`${collection}/Électre 中`).set({});
+    const [firstGenEvent] = await eventsFor(first);
+    const [secondGenEvent] = await eventsFor(second);
+    const inFirstGen = await handleFirstGen(firstGenEvent as ReceivedEvent, `${collection}/{id}`);
+    expect(inFirstGen.params).toEqual({ id: "Électre 中" });
+    const inSecondGen = await handleSecondGen(secondGenEvent as ReceivedEvent, `${collection}/{id}`);
+    expect(inSecondGen.after.id).toBe("Électre 中");
+    expect(Buffer.from(inSecondGen.params["id"] ?? "", "latin1").toString("utf8")).toBe("Électre 中");
+  });
+
   test("gen-1 updates carry the paths that changed", async () => {
     const [trigger, collection] = [uniqueId(), uniqueId()];
     await registerFirstGen(target.address, target.project, trigger, `${collection}/{id}`, "update");
