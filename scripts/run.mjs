@@ -29,7 +29,10 @@ const TASKS = {
       [...PRETTIER, "--check", "."],
     ],
   },
-  typecheck: { built: true, commands: () => [[...TSC, "--project", ".", "--noEmit"]] },
+  typecheck: {
+    built: true,
+    commands: () => ["functions", ".", "tests"].map((project) => [...TSC, "--project", project, "--noEmit"]),
+  },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
   build: { built: true, commands: () => [] },
 };
