@@ -6,8 +6,10 @@ import { ConfigError, parseConfig, type Config } from "./config/config";
 import { readParams } from "./config/params";
 import { createLogs } from "./observability/logs";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
+import { missingLimit } from "./quota/quota";
 import { QuotaMirror } from "./quota/quota-mirror";
 import { QuotaService } from "./quota/quota-service";
+import { QuotaSync } from "./quota/quota-sync";
 import { RedisQuotaStore } from "./quota/redis-quota-store";
 import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
 import { RateLimiter } from "./rate-limit/rate-limiter";
@@ -19,6 +21,7 @@ import { Keys } from "./redis/keys";
 export interface Context {
   readonly config: Config;
   readonly quotaService: QuotaService;
+  readonly quotaSync: QuotaSync;
   readonly quotaMirror: QuotaMirror;
   readonly rateLimiter: RateLimiter;
 }
@@ -42,11 +45,16 @@ function createContext(): Context {
 
   const redis = new RedisConnection(config.redis, logs);
   const keys = new Keys(config.redis.keyPrefix);
-  const redisQuotas = new RedisQuotaStore(redis, keys, quota.ttlSeconds);
+  const redisQuotas = new RedisQuotaStore(redis, keys, {
+    ttlSeconds: quota.ttlSeconds,
+    missingLimit: missingLimit(quota),
+  });
   const firestoreQuotas = new FirestoreQuotaStore(getFirestore(app), quota.collectionPath, quota);
+  const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
   return {
     config,
-    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quota, logs),
+    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
+    quotaSync,
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
     rateLimiter: new RateLimiter(
       config.rateLimit.policies,

@@ -1,12 +1,17 @@
+/** The time for some work was up. */
+export class TimeUpError extends Error {
+  override readonly name = "TimeUpError";
+}
+
 /**
  * Waits for work at most so many milliseconds. What is late goes on, but nobody waits for it any more.
  *
- * @throws Error with `message` when the time is up, or what the work throws.
+ * @throws TimeUpError with `message` when the time is up, or what the work throws.
  */
 export async function withDeadline<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(message)), timeoutMs);
+    timer = setTimeout(() => reject(new TimeUpError(message)), timeoutMs);
   });
   try {
     return await Promise.race([work, timeUp]);

@@ -19,7 +19,7 @@ export function describeIssues(error: z.ZodError, input: unknown): string[] {
     );
     const at = field ? `${field}: ` : "";
     if (issue.code === "unrecognized_keys") {
-      return `${at}got the unknown field ${issue.keys.map(show).join(", ")}; expected ${issue.message}`;
+      return `${at}got the unknown field ${issue.keys.slice(0, 3).map(show).join(", ")}; expected ${issue.message}`;
     }
     const received = issue.path.reduce<unknown>(
       (value, key) => (value as Record<PropertyKey, unknown>)?.[key],

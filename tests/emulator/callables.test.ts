@@ -98,8 +98,7 @@ describe("checkQuota", () => {
     await waitFor(async () => (await redis.exists(keys.quota(id))) === 1, { what: "the invalidation" });
     expect(await refusal(check({ providerId: id }))).toEqual({
       status: "FAILED_PRECONDITION",
-      message:
-        'The provider\'s document is invalid: aiCallsUsed: got "many"; expected a whole number, 0 or more',
+      message: "The provider's document is invalid: aiCallsUsed is no whole number of 0 or more.",
     });
   });
 });

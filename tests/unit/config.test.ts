@@ -30,9 +30,11 @@ test("params that are not set have the form's defaults, also where the form send
       ttlSeconds: 300,
       missingProvider: "default-limit",
       onChange: "update",
+      mode: "dual-write",
     },
     rateLimit: { policies: [] },
     enforceAppCheck: false,
+    adminClaim: "admin",
   });
 });
 

@@ -38,7 +38,9 @@ describe("a document's quota", () => {
   ])("of %p is an error that names the field and shows the value", (value, shown) => {
     const parse = () => parseQuota({ aiCallsUsed: value }, FIELDS);
     expect(parse).toThrow(InvalidQuotaDocumentError);
-    expect(parse).toThrow(`aiCallsUsed: got ${shown}; expected a whole number, 0 or more`);
+    expect(parse).toThrow(
+      `aiCallsUsed: got ${shown}; expected a whole number, 0 or more, of at most 15 digits`,
+    );
   });
 });
 

@@ -18,9 +18,12 @@ export interface Config {
     readonly ttlSeconds: number;
     readonly missingProvider: "default-limit" | "deny";
     readonly onChange: "update" | "invalidate";
+    readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: { readonly policies: readonly Policy[] };
   readonly enforceAppCheck: boolean;
+  /** Custom claim that, when true, makes a caller an administrator. */
+  readonly adminClaim: string;
 }
 
 /** One bad param: its name, and what was received against what is valid. */
@@ -87,13 +90,14 @@ export function parseConfig(values: ParamValues): Config {
   const location = text("LOCATION");
   const connector = text("VPC_CONNECTOR");
   const connectorLocation = connector.split("/")[3];
-  if (connectorLocation !== undefined && connectorLocation !== location) {
+  if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location) {
     report(
       "VPC_CONNECTOR",
       `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,
     );
   }
   text("VPC_CONNECTOR_EGRESS_SETTINGS");
+  text("SYNC_SCHEDULE");
 
   const usedField = text("QUOTA_USED_FIELD");
   const limitField = text("QUOTA_LIMIT_FIELD");
@@ -119,13 +123,15 @@ export function parseConfig(values: ParamValues): Config {
       collectionPath: text("QUOTA_COLLECTION_PATH"),
       usedField,
       limitField,
-      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, Number.MAX_SAFE_INTEGER),
+      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, 999_999_999_999_999),
       ttlSeconds: integer("QUOTA_TTL_SECONDS", 120, 2_592_000),
       missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
+      mode: text("MODE") as Config["quota"]["mode"],
     },
     rateLimit: { policies: policies() },
     enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",
+    adminClaim: text("ADMIN_CLAIM"),
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;

@@ -66,6 +66,18 @@ export const PARAM_SPECS = {
     required: true,
     expected: "PRIVATE_RANGES_ONLY or ALL_TRAFFIC",
   },
+  MODE: {
+    default: "dual-write",
+    options: ["firestore", "dual-write", "redis-primary"],
+    required: true,
+    expected: "firestore, dual-write or redis-primary",
+  },
+  SYNC_SCHEDULE: {
+    default: "every 5 minutes",
+    pattern: /^(every .+|(\S+\s+){4}\S+)$/,
+    required: true,
+    expected: "a schedule such as every 5 minutes, or five cron fields",
+  },
   QUOTA_COLLECTION_PATH: {
     default: "providers",
     pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
@@ -118,6 +130,12 @@ export const PARAM_SPECS = {
     options: ["false", "true"],
     required: true,
     expected: "true or false",
+  },
+  ADMIN_CLAIM: {
+    default: "admin",
+    pattern: /^[A-Za-z_][A-Za-z0-9_]{0,63}$/,
+    required: true,
+    expected: "the name of a custom claim",
   },
   KEY_PREFIX: {
     default: "frq",

@@ -3,9 +3,23 @@ import type { z } from "zod";
 
 import { ConfigError } from "../config/config";
 import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
-import { InvalidProviderIdError, InvalidQuotaDocumentError } from "../quota/quota";
+import {
+  InvalidCostError,
+  InvalidIdempotencyKeyError,
+  InvalidProviderIdError,
+  InvalidQuotaDocumentError,
+} from "../quota/quota";
+import { QuotaOutcomeUnknownError } from "../quota/quota-service";
 import { CostAboveLimitError, UnknownPolicyError } from "../rate-limit/rate-limiter";
 import { describeIssues } from "../validation";
+
+const INVALID_ARGUMENT = [
+  InvalidProviderIdError,
+  InvalidCostError,
+  InvalidIdempotencyKeyError,
+  UnknownPolicyError,
+  CostAboveLimitError,
+];
 
 /**
  * Parses a call's data.
@@ -31,15 +45,20 @@ export async function answerCall<T>(answer: () => Promise<T>): Promise<T> {
 }
 
 function toHttpsError(error: unknown): unknown {
-  if (
-    error instanceof InvalidProviderIdError ||
-    error instanceof UnknownPolicyError ||
-    error instanceof CostAboveLimitError
-  ) {
-    return new HttpsError("invalid-argument", error.message);
+  if (INVALID_ARGUMENT.some((kind) => error instanceof kind)) {
+    return new HttpsError("invalid-argument", (error as Error).message);
+  }
+  if (error instanceof QuotaOutcomeUnknownError) {
+    const { idempotencyKey } = error;
+    const message = idempotencyKey
+      ? "The call may have been counted; repeat it with the same idempotencyKey to learn whether it was."
+      : "The call may have been counted; with an idempotencyKey it could be repeated safely.";
+    return new HttpsError("deadline-exceeded", message, { outcome: "unknown", idempotencyKey });
   }
   if (error instanceof InvalidQuotaDocumentError) {
-    return new HttpsError("failed-precondition", `The provider's document is invalid: ${error.message}`);
+    // Its value may be nobody else's business; the log shows it.
+    const message = `The provider's document is invalid: ${error.field} is no whole number of 0 or more.`;
+    return new HttpsError("failed-precondition", message);
   }
   if (error instanceof FirestoreUnavailableError) {
     return new HttpsError("unavailable", "Neither Redis nor Firestore gave an answer; try again.");

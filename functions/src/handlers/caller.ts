@@ -25,6 +25,18 @@ export function requireUid(call: Call): string {
 }
 
 /**
+ * Refuses who is neither the provider nor an administrator.
+ *
+ * @throws HttpsError unauthenticated, permission-denied
+ */
+export function requireOwnerOrAdmin(call: Call, providerId: string, adminClaim: string): void {
+  const uid = requireUid(call);
+  if (uid !== providerId && call.auth?.token[adminClaim] !== true) {
+    throw new HttpsError("permission-denied", "Only the provider and administrators may do this.");
+  }
+}
+
+/**
  * The caller's IP address: the last entry of X-Forwarded-For, which Google's front end adds. Those before it are the
  * caller's own words.
  */

@@ -23,8 +23,7 @@ export async function mirrorQuota(
 ): Promise<ApplyOutcome> {
   const committed = microseconds(event.timestamp);
   // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
-  const deletion = () => (before.updateTime ? toVersion(before.updateTime) + 1 : committed);
-  const version = after.updateTime ? toVersion(after.updateTime) : deletion();
+  const version = after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
   return context().quotaMirror.mirror({
     providerId: after.ref.id,
     path: after.ref.path,

@@ -91,6 +91,32 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
+    /** `oldestUnsyncedMs` is the metric to alert on: how long ago the oldest usage was consumed that Firestore lacks. */
+    quotasSynced(report: {
+      readonly flushed: number;
+      readonly failed: number;
+      readonly complete: boolean;
+      readonly oldestUnsyncedMs: number;
+    }): void {
+      write({
+        severity: report.failed > 0 || !report.complete ? "WARNING" : "INFO",
+        event: "quotas_synced",
+        message: "Usage was brought from Redis to Firestore.",
+        ...report,
+      });
+    },
+
+    flushFailed(providerId: string, error: Error): void {
+      summarise({
+        severity: "ERROR",
+        event: "flush_failed",
+        message:
+          "A provider's usage could not be brought to Firestore; it stays in Redis and the next sync tries again.",
+        providerId,
+        error: error.message,
+      });
+    },
+
     configInvalid(problems: readonly { readonly param: string; readonly problem: string }[]): void {
       write({
         severity: "ERROR",
@@ -106,14 +132,19 @@ export type Logs = ReturnType<typeof createLogs>;
 
 /** Writes an event's first entry at once, then one per interval; `occurrences` counts those since the one before. */
 function summariser(write: LogSink, now: () => number): LogSink {
-  const seen = new Map<string, { occurrences: number; writtenAtMs: number }>();
+  const seen = new Map<string, { occurrences: number; writtenAtMs: number; seenAtMs: number }>();
   return (entry) => {
-    const state = seen.get(entry.event) ?? { occurrences: 0, writtenAtMs: Number.NEGATIVE_INFINITY };
-    seen.set(entry.event, state);
-    state.occurrences++;
-    if (now() - state.writtenAtMs < SUMMARY_INTERVAL_MS) return;
-    write({ ...entry, occurrences: state.occurrences });
-    state.occurrences = 0;
-    state.writtenAtMs = now();
+    const nowMs = now();
+    const before = seen.get(entry.event);
+    // What is left of an earlier outage is not counted to this one.
+    const goesOn = before !== undefined && nowMs - before.seenAtMs < SUMMARY_INTERVAL_MS;
+    const occurrences = (goesOn ? before.occurrences : 0) + 1;
+    const due = !goesOn || nowMs - before.writtenAtMs >= SUMMARY_INTERVAL_MS;
+    if (due) write({ ...entry, occurrences });
+    seen.set(entry.event, {
+      occurrences: due ? 0 : occurrences,
+      writtenAtMs: due ? nowMs : before.writtenAtMs,
+      seenAtMs: nowMs,
+    });
   };
 }

@@ -1,10 +1,54 @@
-import type { DocumentSnapshot, Firestore, Timestamp } from "@google-cloud/firestore";
+import { createHash, randomUUID } from "node:crypto";
 
-import { withDeadline } from "../deadline";
-import { parseQuota, type QuotaFields, type QuotaSnapshot } from "./quota";
+import {
+  GrpcStatus,
+  Timestamp,
+  type DocumentData,
+  type DocumentReference,
+  type DocumentSnapshot,
+  type Firestore,
+} from "@google-cloud/firestore";
 
-/** Limit of one read; Firestore's client by itself retries for minutes. */
-const READ_TIMEOUT_MS = 10_000;
+import { TimeUpError, withDeadline } from "../deadline";
+import type { Flush } from "./flush";
+import {
+  decideConsumption,
+  missingLimit,
+  parseMarker,
+  parseQuota,
+  SYNC_FIELD,
+  type MissingProvider,
+  type QuotaFields,
+  type QuotaSnapshot,
+} from "./quota";
+
+/** Limit of one operation; Firestore's client by itself retries for minutes. */
+const TIMEOUT_MS = 10_000;
+
+/** Subcollection of a provider document: calls that had an idempotency key. */
+const CALLS = "quotaCalls";
+
+/** How long a call with an idempotency key is remembered; a TTL policy on `expireAt` then removes it. */
+const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
+
+/** Another writer was faster: the document is to be read again. */
+const CONFLICTS: readonly unknown[] = [
+  GrpcStatus.ABORTED,
+  GrpcStatus.ALREADY_EXISTS,
+  GrpcStatus.FAILED_PRECONDITION,
+  GrpcStatus.NOT_FOUND,
+];
+
+/** Firestore did not decide; what is wrong with the request itself has other codes. */
+const UNAVAILABLE: readonly unknown[] = [
+  ...CONFLICTS,
+  GrpcStatus.CANCELLED,
+  GrpcStatus.DEADLINE_EXCEEDED,
+  GrpcStatus.INTERNAL,
+  GrpcStatus.RESOURCE_EXHAUSTED,
+  GrpcStatus.UNAVAILABLE,
+  GrpcStatus.UNKNOWN,
+];
 
 /** Firestore gave no answer. */
 export class FirestoreUnavailableError extends Error {
@@ -19,42 +63,234 @@ export class FirestoreUnavailableError extends Error {
   }
 }
 
+/** A call that Firestore is to decide. A negative cost refunds, for as much as has been used. */
+export interface FirestoreCall {
+  readonly providerId: string;
+  readonly cost: number;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** Whether Redis counted the call is not known, so that Firestore must not count it again. */
+export class UnknownCallError extends Error {
+  override readonly name = "UnknownCallError";
+}
+
+/** What Firestore decided; `snapshot` is the document after it, absent for the repetition of an earlier call. */
+export interface FirestoreDecision {
+  readonly allowed: boolean;
+  readonly used: number;
+  readonly limit: number;
+  readonly found: boolean;
+  readonly snapshot?: QuotaSnapshot;
+}
+
 /** A time of Firestore's as a version: microseconds since the epoch, Firestore's own resolution. */
 export function toVersion(time: Timestamp): number {
   return time.seconds * 1_000_000 + Math.floor(time.nanoseconds / 1000);
 }
 
-/** Provider quotas in Firestore, the source of truth. */
+function toTimestamp(version: number): Timestamp {
+  return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
+}
+
+/** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
 export class FirestoreQuotaStore {
   constructor(
     private readonly firestore: Firestore,
     private readonly collectionPath: string,
-    private readonly fields: QuotaFields,
-    private readonly timeoutMs = READ_TIMEOUT_MS,
+    private readonly options: QuotaFields & MissingProvider,
+    private readonly timeoutMs = TIMEOUT_MS,
   ) {}
 
   /**
    * Reads one provider: one billed document read.
    *
-   * @throws FirestoreUnavailableError, after 10 s at the latest
    * @throws InvalidQuotaDocumentError
    */
-  async read(providerId: string): Promise<QuotaSnapshot> {
-    const document = await this.get(`${this.collectionPath}/${providerId}`);
+  read(providerId: string): Promise<QuotaSnapshot> {
+    const document = this.document(providerId);
+    return this.bounded(document.path, async () => this.toSnapshot(await document.get()));
+  }
+
+  /**
+   * Decides one call by what the document holds, and counts it there if it is within the quota: a read, and a write
+   * that another writer in between makes start anew. The document of a provider without one is made where the default
+   * limit holds for it.
+   *
+   * @throws InvalidQuotaDocumentError
+   * @throws UnknownCallError after {@link rememberUnknown}
+   */
+  consume(call: FirestoreCall): Promise<FirestoreDecision> {
+    const document = this.document(call.providerId);
+    const callId = randomUUID();
+    const startedMs = Date.now();
+    return this.bounded(document.path, async () => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return await this.tryToConsume(document, call, callId);
+        } catch (error) {
+          if (!CONFLICTS.includes((error as { code?: unknown }).code)) throw error;
+          if (Date.now() - startedMs > this.timeoutMs) throw error;
+          await pause(Math.random() * Math.min(400, 10 * 2 ** attempt));
+        }
+      }
+    });
+  }
+
+  /** Keeps Firestore from counting a call of which only Redis can tell whether it was counted. */
+  async rememberUnknown(providerId: string, idempotencyKey: string): Promise<void> {
+    const record = this.record(this.document(providerId), idempotencyKey);
+    const expireAt = Timestamp.fromMillis(Date.now() + RECORD_TTL_MS);
+    await this.bounded(record.path, () => record.set({ unknown: true, expireAt }));
+  }
+
+  /**
+   * Adds flushed usage to the documents, each flush exactly once however often it is tried and by whom. Most take one
+   * conditional write; where the document has changed since its snapshot, a transaction.
+   *
+   * @returns what each document holds afterwards, or why its flush could not be made and is to be tried again
+   */
+  async commitFlushes(flushes: readonly Flush[]): Promise<(QuotaSnapshot | Error)[]> {
+    const bulkWriter = this.firestore.bulkWriter({ throttling: false });
+    bulkWriter.onWriteError(() => false);
+    const commits = flushes.map((flush) => this.commitFlush(flush, bulkWriter));
+    await bulkWriter.flush();
+    return Promise.all(commits);
+  }
+
+  private async commitFlush(
+    flush: Flush,
+    bulkWriter: FirebaseFirestore.BulkWriter,
+  ): Promise<QuotaSnapshot | Error> {
+    const { providerId, flushId, base } = flush;
+    const document = this.document(providerId);
+    const used = Math.max(0, (typeof base === "object" ? base.used : 0) + flush.amount);
+    const write = () =>
+      base === "none"
+        ? bulkWriter.create(document, this.newDocument(used, { flushId }))
+        : bulkWriter.update(document, this.change(used, { flushId }), {
+            lastUpdateTime: toTimestamp(typeof base === "object" ? base.version : 0),
+          });
+    try {
+      return await this.bounded(document.path, async () => {
+        if (base !== "unknown") {
+          const written = await write().catch(() => undefined);
+          if (written) {
+            const limit = typeof base === "object" ? base.limit : this.options.defaultLimit;
+            return { ...this.written(written.writeTime, { used, limit }), marker: flushId };
+          }
+        }
+        await this.settle(flush);
+        return this.toSnapshot(await document.get());
+      });
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  /** Adds a flush to a document that may have changed since, or may contain it already. */
+  private async settle({ providerId, flushId, amount, base }: Flush): Promise<void> {
+    const document = this.document(providerId);
+    await this.firestore.runTransaction(async (transaction) => {
+      const current = await transaction.get(document);
+      const data = current.data();
+      if (data === undefined) {
+        // Usage on top of a document that is gone dies with it.
+        if (base === "none") transaction.create(document, this.newDocument(Math.max(0, amount), { flushId }));
+        return;
+      }
+      if (parseMarker(data) >= flushId) return;
+      const { used } = parseQuota(data, this.options);
+      const madeAnew = typeof base === "object" && toVersion(current.createTime!) > base.version;
+      transaction.update(document, this.change(madeAnew ? used : Math.max(0, used + amount), { flushId }));
+    });
+  }
+
+  private async tryToConsume(
+    document: DocumentReference,
+    { cost, idempotencyKey }: FirestoreCall,
+    callId: string,
+  ): Promise<FirestoreDecision> {
+    const record = idempotencyKey === undefined ? undefined : this.record(document, idempotencyKey);
+    const [current, earlier] = await this.firestore.getAll(document, ...(record ? [record] : []));
+    const first = earlier?.data();
+    if (first?.["unknown"]) throw new UnknownCallError("an earlier attempt had no answer from Redis");
+    if (first) return { allowed: true, used: first["used"], limit: first["limit"], found: first["found"] };
+
+    const data = current!.data();
+    const limitWithout = missingLimit(this.options);
+    const before = data ? parseQuota(data, this.options) : { used: 0, limit: limitWithout ?? 0 };
+    const found = data !== undefined;
+    const snapshot = this.toSnapshot(current!);
+    // The answer to an earlier attempt may have been lost after it was written.
+    if ((data?.[SYNC_FIELD] as DocumentData | undefined)?.["callId"] === callId) {
+      return { allowed: true, ...before, found, snapshot };
+    }
+    const { allowed, used } = decideConsumption(before, cost);
+    if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
+
+    const batch = this.firestore.batch();
+    if (found) {
+      batch.update(document, this.change(used, { callId }), { lastUpdateTime: current!.updateTime! });
+    } else {
+      batch.create(document, this.newDocument(used, { callId }));
+    }
+    const answer = { used, limit: before.limit, found };
+    if (record)
+      batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + RECORD_TTL_MS) });
+    const [written] = await batch.commit();
+    const after = this.written(written!.writeTime, { used, limit: before.limit });
+    return { allowed, ...answer, snapshot: { ...after, marker: parseMarker(data) } };
+  }
+
+  private document(providerId: string): DocumentReference {
+    return this.firestore.doc(`${this.collectionPath}/${providerId}`);
+  }
+
+  private record(document: DocumentReference, idempotencyKey: string): DocumentReference {
+    return document.collection(CALLS).doc(createHash("sha256").update(idempotencyKey).digest("hex"));
+  }
+
+  /** The fields of a document that is to have been used so often. */
+  private change(used: number, sync: Readonly<Record<string, unknown>>): DocumentData {
+    const syncFields = Object.entries(sync).map(([name, value]) => [`${SYNC_FIELD}.${name}`, value]);
+    return { [this.options.usedField]: used, ...Object.fromEntries(syncFields) };
+  }
+
+  private newDocument(used: number, sync: Readonly<Record<string, unknown>>): DocumentData {
+    const nested = this.options.usedField
+      .split(".")
+      .reduceRight<unknown>((value, key) => ({ [key]: value }), used);
+    return { ...(nested as DocumentData), [SYNC_FIELD]: sync };
+  }
+
+  private written(writeTime: Timestamp, quota: QuotaSnapshot["quota"]): Omit<QuotaSnapshot, "marker"> {
+    return { quota, version: toVersion(writeTime), asOfMs: writeTime.toMillis() };
+  }
+
+  private toSnapshot(document: DocumentSnapshot): QuotaSnapshot {
     const data = document.data();
     return {
-      quota: data && parseQuota(data, this.fields),
+      quota: data && parseQuota(data, this.options),
       version: toVersion(document.updateTime ?? document.readTime),
       asOfMs: document.readTime.toMillis(),
+      marker: parseMarker(data),
     };
   }
 
-  private async get(path: string): Promise<DocumentSnapshot> {
+  private async bounded<T>(path: string, work: () => Promise<T>): Promise<T> {
     try {
-      const message = `no answer within ${this.timeoutMs} ms`;
-      return await withDeadline(this.firestore.doc(path).get(), this.timeoutMs, message);
+      return await withDeadline(work(), this.timeoutMs, `no answer within ${this.timeoutMs} ms`);
     } catch (error) {
-      throw new FirestoreUnavailableError(path, error as Error);
+      const { code } = error as { code?: unknown };
+      if (error instanceof TimeUpError || UNAVAILABLE.includes(code)) {
+        throw new FirestoreUnavailableError(path, error as Error);
+      }
+      throw error;
     }
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,8 @@
+import { ExponentialBackoff, handleType, retry } from "cockatiel";
+
 import type { Logs } from "../observability/logs";
-import { InvalidQuotaDocumentError, parseQuota, type Quota, type QuotaFields } from "./quota";
+import { RedisUnavailableError } from "../redis/connection";
+import { InvalidQuotaDocumentError, parseMarker, parseQuota, type Quota, type QuotaFields } from "./quota";
 import type { ApplyOutcome, RedisQuotaStore } from "./redis-quota-store";
 
 /** A change of a provider document; `data` is what it holds after it, `undefined` if it was deleted. */
@@ -17,6 +20,12 @@ export interface QuotaMirrorOptions extends QuotaFields {
   readonly onChange: "update" | "invalidate";
 }
 
+/** A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s. */
+const untilRedisAnswers = retry(handleType(RedisUnavailableError), {
+  maxAttempts: 11,
+  backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 4000 }),
+});
+
 /** Keeps Redis in step with the provider documents. */
 export class QuotaMirror {
   constructor(
@@ -29,15 +38,18 @@ export class QuotaMirror {
    * Applies one change to Redis by its version, so that repeated, late and reordered events do no harm. Of a document
    * without a valid quota only the entry's invalidation remains: a check then reads the document and names the field.
    *
-   * @throws RedisUnavailableError
+   * @throws RedisUnavailableError when Redis gives no answer for about 20 s.
    */
   async mirror(change: ProviderChange): Promise<ApplyOutcome> {
-    const { providerId, version, asOfMs } = change;
+    const { providerId, version, asOfMs, data } = change;
+    const marker = parseMarker(data);
     const quota = this.parse(change);
     const invalidate = quota === "invalid" || (quota !== undefined && this.options.onChange === "invalidate");
-    const outcome = invalidate
-      ? await this.store.invalidate(providerId, { version, asOfMs })
-      : await this.store.apply(providerId, { quota, version, asOfMs });
+    const outcome = await untilRedisAnswers.execute(() =>
+      invalidate
+        ? this.store.invalidate(providerId, { version, asOfMs, marker })
+        : this.store.apply(providerId, { quota, version, asOfMs, marker }),
+    );
     this.logs.quotaMirrored(providerId, outcome, Date.now() - asOfMs);
     return outcome;
   }

@@ -1,27 +1,87 @@
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
-import { FirestoreUnavailableError, type FirestoreQuotaStore } from "./firestore-quota-store";
-import { assessQuota, parseProviderId, type QuotaSnapshot, type QuotaStatus } from "./quota";
+import {
+  FirestoreUnavailableError,
+  UnknownCallError,
+  type FirestoreQuotaStore,
+} from "./firestore-quota-store";
+import {
+  assessQuota,
+  parseCost,
+  parseIdempotencyKey,
+  parseProviderId,
+  type Consumption,
+  type MissingProvider,
+  type Quota,
+  type QuotaSnapshot,
+  type QuotaStatus,
+} from "./quota";
+import type { QuotaSync } from "./quota-sync";
 import type { QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
+
+/** Who answered. */
+export type QuotaSource = "redis" | "firestore";
 
 /** A status and who answered it. */
 export interface QuotaCheck extends QuotaStatus {
-  readonly source: "redis" | "firestore";
+  readonly source: QuotaSource;
 }
 
-export interface QuotaServiceOptions {
-  readonly missingProvider: "default-limit" | "deny";
-  readonly defaultLimit: number;
+/** A decision and who made it. */
+export interface QuotaConsumption extends Consumption {
+  readonly source: QuotaSource;
 }
 
-/** Answers quota checks from Redis; what Redis does not hold it reads from Firestore and leaves there. */
+/** Which store decides: Firestore alone; Firestore, with Redis told at once; or Redis, with Firestore told later. */
+export type QuotaMode = "firestore" | "dual-write" | "redis-primary";
+
+export interface QuotaServiceOptions extends MissingProvider {
+  readonly mode: QuotaMode;
+}
+
+export interface ConsumeOptions {
+  /** What the call counts for: a whole number, 1 or more. 1 by default. */
+  readonly cost?: number | undefined;
+  /** Names the call, so that a repetition has its answer instead of counting again. 1 to 256 characters. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/**
+ * Whether a call was counted is not known: Redis was asked and its answer did not arrive. Repeat the call with the same
+ * idempotency key to learn it; without one it may have been counted.
+ */
+export class QuotaOutcomeUnknownError extends Error {
+  override readonly name = "QuotaOutcomeUnknownError";
+  readonly code = "outcome-unknown";
+
+  constructor(
+    readonly idempotencyKey: string | undefined,
+    override readonly cause: Error,
+  ) {
+    super(
+      idempotencyKey === undefined
+        ? `The call may have been counted: ${cause.message}`
+        : `The call may have been counted; repeat it with the idempotency key ${idempotencyKey}: ${cause.message}`,
+    );
+  }
+}
+
+/** How long an instance in mode firestore believes that Redis holds no usage. */
+const SETTLED_FOR_MS = 10_000;
+
+/** How often a call whose entry expires or is invalidated again and again is put to Redis. */
+const MAX_ATTEMPTS = 5;
+
+/** Checks, consumes and refunds the quotas of providers, in one of three modes. */
 export class QuotaService {
   /** Loads under way: any number of callers that miss the same provider share one Firestore read. */
   private readonly loads = new Map<string, Promise<QuotaSnapshot>>();
+  private settledUntilMs = 0;
 
   constructor(
     private readonly redisStore: RedisQuotaStore,
     private readonly firestoreStore: FirestoreQuotaStore,
+    private readonly sync: QuotaSync,
     private readonly options: QuotaServiceOptions,
     private readonly logs: Logs,
   ) {}
@@ -30,22 +90,132 @@ export class QuotaService {
    * Tells whether a provider has quota left. When Redis gives no answer, Firestore does.
    *
    * @throws InvalidProviderIdError
-   * @throws FirestoreUnavailableError when Redis does not hold the quota and Firestore gives no answer either.
+   * @throws FirestoreUnavailableError when Firestore must be read and gives no answer.
    * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
    */
   async check(providerId: string): Promise<QuotaCheck> {
     parseProviderId(providerId);
-    const entry = await this.readCached(providerId);
-    if (entry === "unavailable" || entry.kind === "miss") {
-      const { quota } = await this.load(providerId, { fillCache: entry !== "unavailable" });
-      return { ...assessQuota(quota, this.options), source: "firestore" };
+    if (this.options.mode === "firestore") {
+      await this.settle(providerId);
+      return this.checkFirestore(providerId, { fillCache: false });
     }
-    const quota = entry.kind === "snapshot" ? entry.quota : undefined;
-    return { ...assessQuota(quota, this.options), source: "redis" };
+    const entry = await this.orBypass(providerId, () => this.redisStore.read(providerId));
+    if (entry === "unavailable") return this.checkFirestore(providerId, { fillCache: false });
+    if (entry.kind === "miss") return this.checkFirestore(providerId, { fillCache: true });
+    return { ...this.assess(entry), source: "redis" };
   }
 
-  private async readCached(providerId: string): Promise<QuotaEntry | "unavailable"> {
-    return this.orBypass(providerId, () => this.redisStore.read(providerId));
+  /**
+   * Counts a call of a provider if its quota allows it. A refusal counts nothing.
+   *
+   * @throws InvalidProviderIdError, InvalidCostError, InvalidIdempotencyKeyError
+   * @throws QuotaOutcomeUnknownError when Redis was asked and its answer did not arrive.
+   * @throws FirestoreUnavailableError when Firestore has to decide, or must be read, and gives no answer.
+   * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
+   */
+  consume(providerId: string, { cost = 1, idempotencyKey }: ConsumeOptions = {}): Promise<QuotaConsumption> {
+    return this.decide(providerId, parseCost(cost), idempotencyKey);
+  }
+
+  /**
+   * Takes back what a call counted for, but no more than has been used.
+   *
+   * @throws as {@link consume}
+   */
+  refund(providerId: string, { cost = 1, idempotencyKey }: ConsumeOptions = {}): Promise<QuotaConsumption> {
+    return this.decide(providerId, -parseCost(cost), idempotencyKey);
+  }
+
+  private async decide(providerId: string, cost: number, idempotencyKey?: string): Promise<QuotaConsumption> {
+    parseProviderId(providerId);
+    if (idempotencyKey !== undefined) parseIdempotencyKey(idempotencyKey);
+    const call = { providerId, cost, idempotencyKey };
+    switch (this.options.mode) {
+      case "redis-primary":
+        return this.decideInRedis(call);
+      case "dual-write":
+        await this.orBypass(providerId, () => this.sync.flush([providerId]));
+        return this.decideInFirestore(call, { fillCache: true });
+      case "firestore":
+        await this.settle(providerId);
+        return this.decideInFirestore(call, { fillCache: false });
+    }
+  }
+
+  private async decideInRedis(call: Call): Promise<QuotaConsumption> {
+    const { providerId } = call;
+    try {
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const outcome = await this.redisStore.consume(call);
+        if (outcome.kind !== "miss") {
+          const { used, limit, found } = outcome;
+          const status = { used, limit, remaining: Math.max(0, limit - used), hasQuota: used < limit, found };
+          return { allowed: outcome.kind === "accepted", ...status, source: "redis" };
+        }
+        await this.load(providerId, { fillCache: true });
+      }
+    } catch (error) {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+      if (error.outcome === "unknown") return this.reportUnknown(call, error);
+      this.logs.quotaCacheBypassed(providerId, error);
+    }
+    try {
+      return await this.decideInFirestore(call, { fillCache: false });
+    } catch (error) {
+      throw error instanceof UnknownCallError
+        ? new QuotaOutcomeUnknownError(call.idempotencyKey, error)
+        : error;
+    }
+  }
+
+  private async reportUnknown(
+    { providerId, idempotencyKey }: Call,
+    cause: RedisUnavailableError,
+  ): Promise<never> {
+    if (idempotencyKey !== undefined) {
+      await this.orLog(() => this.firestoreStore.rememberUnknown(providerId, idempotencyKey));
+    }
+    throw new QuotaOutcomeUnknownError(idempotencyKey, cause);
+  }
+
+  private async decideInFirestore(
+    call: Call,
+    { fillCache }: { readonly fillCache: boolean },
+  ): Promise<QuotaConsumption> {
+    const { allowed, used, limit, found, snapshot } = await this.orLog(() =>
+      this.firestoreStore.consume(call),
+    );
+    if (fillCache && snapshot) await this.fill(call.providerId, snapshot);
+    const status = { used, limit, remaining: Math.max(0, limit - used), hasQuota: used < limit, found };
+    return { allowed, ...status, source: "firestore" };
+  }
+
+  private async checkFirestore(
+    providerId: string,
+    how: { readonly fillCache: boolean },
+  ): Promise<QuotaCheck> {
+    const { quota } = await this.load(providerId, how);
+    return { ...assessQuota(quota, this.options), source: "firestore" };
+  }
+
+  private assess(entry: Exclude<QuotaEntry, { kind: "miss" }>): QuotaStatus {
+    const quota: Quota | undefined = entry.kind === "snapshot" ? entry.quota : undefined;
+    return assessQuota(quota, this.options, entry.kind === "tombstone" ? entry.used : 0);
+  }
+
+  /**
+   * Brings a provider's usage from Redis to Firestore before Firestore decides, after the mode was redis-primary. Once
+   * Redis holds no usage at all, it is not asked for some time; nor when it gives no answer, as the way back to
+   * Firestore must not depend on it.
+   */
+  private async settle(providerId: string): Promise<void> {
+    if (Date.now() < this.settledUntilMs) return;
+    const settled = await this.orBypass(providerId, async () => {
+      if (!(await this.redisStore.hasDirtyProviders())) return true;
+      await this.sync.flush([providerId]);
+      return false;
+    });
+    if (settled !== false) this.settledUntilMs = Date.now() + SETTLED_FOR_MS;
   }
 
   private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<QuotaSnapshot> {
@@ -58,21 +228,25 @@ export class QuotaService {
 
   private async readThrough(
     providerId: string,
-    { fillCache }: { fillCache: boolean },
+    { fillCache }: { readonly fillCache: boolean },
   ): Promise<QuotaSnapshot> {
-    try {
-      const snapshot = await this.firestoreStore.read(providerId);
-      if (fillCache) await this.fill(providerId, snapshot);
-      return snapshot;
-    } catch (error) {
-      if (error instanceof FirestoreUnavailableError) this.logs.firestoreUnavailable(error);
-      throw error;
-    }
+    const snapshot = await this.orLog(() => this.firestoreStore.read(providerId));
+    if (fillCache) await this.fill(providerId, snapshot);
+    return snapshot;
   }
 
   private async fill(providerId: string, snapshot: QuotaSnapshot): Promise<void> {
     const outcome = await this.orBypass(providerId, () => this.redisStore.apply(providerId, snapshot));
     if (outcome === "late") this.logs.redisClockAhead(providerId);
+  }
+
+  private async orLog<T>(useFirestore: () => Promise<T>): Promise<T> {
+    try {
+      return await useFirestore();
+    } catch (error) {
+      if (error instanceof FirestoreUnavailableError) this.logs.firestoreUnavailable(error);
+      throw error;
+    }
   }
 
   private async orBypass<T>(providerId: string, useRedis: () => Promise<T>): Promise<T | "unavailable"> {
@@ -84,4 +258,10 @@ export class QuotaService {
       return "unavailable";
     }
   }
+}
+
+interface Call {
+  readonly providerId: string;
+  readonly cost: number;
+  readonly idempotencyKey: string | undefined;
 }

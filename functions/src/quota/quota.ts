@@ -10,13 +10,18 @@ export interface Quota {
  * What Firestore held at a version: a quota, or `undefined` for no such document.
  *
  * `version` is the document's update time in microseconds since the epoch (exact in a double until the year 2255); for
- * no document, the time of its deletion or of the read that did not find it. `asOfMs` is when Firestore said so.
+ * no document, one above that of the deleted one, or the time of the read that found none. `asOfMs` is when Firestore
+ * said so. `marker` is the newest flush that the document contains, 0 for none.
  */
 export interface QuotaSnapshot {
   readonly quota: Quota | undefined;
   readonly version: number;
   readonly asOfMs: number;
+  readonly marker: number;
 }
+
+/** Where this product keeps its own fields in a provider document; nobody else is to write them. */
+export const SYNC_FIELD = "_quotaSync";
 
 /** What a check answers. `remaining` is never negative; `found` is whether the provider has a document. */
 export interface QuotaStatus {
@@ -27,10 +32,21 @@ export interface QuotaStatus {
   readonly found: boolean;
 }
 
+/** What a call of a provider is answered. `used`, `limit` and `remaining` are as after it. */
+export interface Consumption extends QuotaStatus {
+  readonly allowed: boolean;
+}
+
 /** Where a provider document keeps its quota, and what holds where it says nothing. */
 export interface QuotaFields {
   readonly usedField: string;
   readonly limitField: string;
+  readonly defaultLimit: number;
+}
+
+/** What holds for a provider without a document. */
+export interface MissingProvider {
+  readonly missingProvider: "default-limit" | "deny";
   readonly defaultLimit: number;
 }
 
@@ -43,7 +59,7 @@ export class InvalidQuotaDocumentError extends Error {
     readonly field: string,
     received: unknown,
   ) {
-    super(`${field}: got ${show(received)}; expected a whole number, 0 or more`);
+    super(`${field}: got ${show(received)}; expected a whole number, 0 or more, of at most 15 digits`);
   }
 }
 
@@ -79,6 +95,57 @@ export function parseProviderId(value: unknown): string {
   return value;
 }
 
+/** A call's cost is invalid. */
+export class InvalidCostError extends Error {
+  override readonly name = "InvalidCostError";
+  readonly code = "invalid-argument";
+  readonly field = "cost";
+
+  constructor(received: unknown) {
+    super(`cost: got ${show(received)}; expected a whole number from 1 to ${MAX_COST}`);
+  }
+}
+
+/** A call's idempotency key is invalid. */
+export class InvalidIdempotencyKeyError extends Error {
+  override readonly name = "InvalidIdempotencyKeyError";
+  readonly code = "invalid-argument";
+  readonly field = "idempotencyKey";
+
+  constructor(received: unknown) {
+    super(`idempotencyKey: got ${show(received)}; expected 1 to 256 characters without control characters`);
+  }
+}
+
+/** Far enough below what a double holds exactly for sums of quotas and costs. */
+const MAX_QUOTA = 999_999_999_999_999;
+
+/** Keeps sums of costs far from where a double is no longer exact. */
+const MAX_COST = 1_000_000_000;
+
+/**
+ * Checks a cost.
+ *
+ * @throws InvalidCostError
+ */
+export function parseCost(value: unknown): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > MAX_COST) {
+    throw new InvalidCostError(value);
+  }
+  return value;
+}
+
+/**
+ * Checks an idempotency key.
+ *
+ * @throws InvalidIdempotencyKeyError
+ */
+export function parseIdempotencyKey(value: unknown): string {
+  if (typeof value !== "string" || !/^[^\p{Cc}\p{Cs}]{1,256}$/u.test(value))
+    throw new InvalidIdempotencyKeyError(value);
+  return value;
+}
+
 /**
  * Reads the quota from a document's data. A field that is absent or null has its default; a limit of 0 is a limit of 0.
  *
@@ -92,7 +159,7 @@ export function parseQuota(data: Readonly<Record<string, unknown>>, fields: Quot
       value = Object.hasOwn(value, key) ? value[key] : undefined;
       if (value === undefined || value === null) return absent;
     }
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > MAX_QUOTA) {
       throw new InvalidQuotaDocumentError(field, value);
     }
     return value;
@@ -100,19 +167,31 @@ export function parseQuota(data: Readonly<Record<string, unknown>>, fields: Quot
   return { used: read(fields.usedField, 0), limit: read(fields.limitField, fields.defaultLimit) };
 }
 
+/** The newest flush that a document contains, 0 for none. */
+export function parseMarker(data: Readonly<Record<string, unknown>> | undefined): number {
+  const sync = data?.[SYNC_FIELD];
+  const flushId = isMap(sync) ? sync["flushId"] : undefined;
+  return typeof flushId === "number" && Number.isSafeInteger(flushId) && flushId > 0 ? flushId : 0;
+}
+
+/** What a provider without a document may use; undefined if nothing. */
+export function missingLimit({ missingProvider, defaultLimit }: MissingProvider): number | undefined {
+  return missingProvider === "deny" ? undefined : defaultLimit;
+}
+
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Decides whether a provider has quota left; one without a document has the default limit, or none. */
 export function assessQuota(
   quota: Quota | undefined,
-  {
-    missingProvider,
-    defaultLimit,
-  }: { readonly missingProvider: "default-limit" | "deny"; readonly defaultLimit: number },
+  missing: MissingProvider,
+  usedWithoutDocument = 0,
 ): QuotaStatus {
-  const { used, limit } = quota ?? { used: 0, limit: missingProvider === "deny" ? 0 : defaultLimit };
+  const { used, limit } = quota ?? { used: usedWithoutDocument, limit: missingLimit(missing) ?? 0 };
   return {
     hasQuota: used < limit,
     used,
@@ -120,4 +199,13 @@ export function assessQuota(
     remaining: Math.max(0, limit - used),
     found: quota !== undefined,
   };
+}
+
+/** Decides a call, and what has been used after it. A refund is accepted for as much as has been used. */
+export function decideConsumption(
+  { used, limit }: Quota,
+  cost: number,
+): { readonly allowed: boolean; readonly used: number } {
+  if (cost > 0 && used + cost > limit) return { allowed: false, used };
+  return { allowed: true, used: Math.max(0, used + cost) };
 }

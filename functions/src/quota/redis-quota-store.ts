@@ -1,14 +1,36 @@
+import { Batcher } from "../redis/batcher";
 import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
-import { applySnapshot } from "../redis/lua.generated";
+import { applySnapshot, beginFlushes, consumeQuotas, readQuotas } from "../redis/lua.generated";
 import { runScript } from "../redis/script";
+import type { Flush } from "./flush";
 import type { Quota, QuotaSnapshot } from "./quota";
 
-/** What Redis knows of a provider: its quota, that it has no document, or nothing that can be relied on. */
+/**
+ * What Redis knows of a provider: its quota; that it has no document, and what it used without one; or nothing that can
+ * be relied on.
+ */
 export type QuotaEntry =
   | { readonly kind: "snapshot"; readonly quota: Quota }
-  | { readonly kind: "tombstone" }
+  | { readonly kind: "tombstone"; readonly used: number }
   | { readonly kind: "miss" };
+
+/** What Redis decides of a call; a miss must be read from Firestore first. */
+export type ConsumeOutcome =
+  | {
+      readonly kind: "accepted" | "refused";
+      readonly used: number;
+      readonly limit: number;
+      readonly found: boolean;
+    }
+  | { readonly kind: "miss" };
+
+/** A call to decide. A negative cost refunds, and is accepted for as much as has been used. */
+export interface ConsumeCall {
+  readonly providerId: string;
+  readonly cost: number;
+  readonly idempotencyKey?: string | undefined;
+}
 
 /**
  * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
@@ -16,42 +38,147 @@ export type QuotaEntry =
  */
 export type ApplyOutcome = "applied" | "superseded" | "late";
 
+/** A provider whose usage Firestore lacks, and since when (Unix time, milliseconds). */
+export interface DirtyProvider {
+  readonly providerId: string;
+  readonly sinceMs: number;
+}
+
+export interface RedisQuotaStoreOptions {
+  readonly ttlSeconds: number;
+  /** Limit of a provider without a document; undefined if it has no quota. */
+  readonly missingLimit: number | undefined;
+}
+
 /** Part of the TTL that is random, so that entries written together do not expire, and miss, together. */
 const TTL_JITTER = 0.1;
 
+/**
+ * Life of a tombstone: as long as one must live to keep old snapshots out, and no longer, as anyone may ask for
+ * providers that do not exist.
+ */
+const MIN_TTL_SECONDS = 120;
+
+/** How long a call with an idempotency key is remembered. */
+export const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
+
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
+  private readonly reads = new Batcher<string, QuotaEntry>((providerIds) => this.readMany(providerIds));
+  private readonly calls = new Batcher<ConsumeCall, ConsumeOutcome>((calls) => this.consumeMany(calls));
+
   constructor(
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
-    private readonly ttlSeconds: number,
+    private readonly options: RedisQuotaStoreOptions,
   ) {}
 
-  async read(providerId: string): Promise<QuotaEntry> {
-    const [used, limit, version, invalidated] = await this.redis.run((redis) =>
-      redis.hmget(this.keys.quota(providerId), "u", "l", "v", "x"),
-    );
-    if (typeof used === "string" && typeof limit === "string") {
-      return { kind: "snapshot", quota: { used: Number(used), limit: Number(limit) } };
-    }
-    return typeof version === "string" && invalidated === null ? { kind: "tombstone" } : { kind: "miss" };
+  read(providerId: string): Promise<QuotaEntry> {
+    return this.reads.ask(providerId);
+  }
+
+  /**
+   * Decides a call and counts it if it is within the quota. With an idempotency key a repeated call has the answer of
+   * the first that was accepted.
+   */
+  consume(call: ConsumeCall): Promise<ConsumeOutcome> {
+    return this.calls.ask(call);
   }
 
   /** Stores a snapshot, unless Redis knows as new a version. Safe to repeat, and in any order. */
-  apply(providerId: string, { quota, version, asOfMs }: QuotaSnapshot): Promise<ApplyOutcome> {
+  apply(providerId: string, { quota, version, asOfMs, marker }: QuotaSnapshot): Promise<ApplyOutcome> {
     const kind = quota === undefined ? "tombstone" : "snapshot";
-    return this.runApply(providerId, {
-      kind,
-      version,
-      asOfMs,
-      used: quota?.used ?? 0,
-      limit: quota?.limit ?? 0,
-    });
+    const { used, limit } = quota ?? { used: 0, limit: 0 };
+    return this.runApply(providerId, { kind, version, asOfMs, marker, used, limit });
   }
 
   /** Makes the next check read Firestore, and keeps anything older than `version` out. Safe to repeat, in any order. */
-  invalidate(providerId: string, { version, asOfMs }: Omit<QuotaSnapshot, "quota">): Promise<ApplyOutcome> {
-    return this.runApply(providerId, { kind: "invalidation", version, asOfMs, used: 0, limit: 0 });
+  invalidate(
+    providerId: string,
+    { version, asOfMs, marker }: Omit<QuotaSnapshot, "quota">,
+  ): Promise<ApplyOutcome> {
+    return this.runApply(providerId, { kind: "invalidation", version, asOfMs, marker, used: 0, limit: 0 });
+  }
+
+  /** Begins to flush providers, or resumes what had begun; those with nothing to flush are left out. */
+  async beginFlushes(providerIds: readonly string[]): Promise<Flush[]> {
+    const reply = (await runScript(this.redis, beginFlushes, {
+      keys: providerIds.flatMap((id) => [this.keys.quota(id), this.keys.dirty(id)]),
+      ttlMs: this.ttlMs(),
+      providerIds,
+    })) as number[];
+    return providerIds.flatMap((providerId, i) => {
+      const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
+      const [flushId, amount, version, used, limit] = fields;
+      if (flushId === 0) return [];
+      const base =
+        limit === -2 ? ("unknown" as const) : limit === -1 ? ("none" as const) : { used, limit, version };
+      return [{ providerId, flushId, amount, base }];
+    });
+  }
+
+  /** Providers of one dirty index that have been dirty since `untilMs` or earlier, the oldest first, from `offset` on. */
+  async dirtyProviders(
+    dirtyKey: string,
+    { untilMs, offset, count }: { readonly untilMs: number; readonly offset: number; readonly count: number },
+  ): Promise<DirtyProvider[]> {
+    const reply = await this.redis.run((redis) =>
+      redis.zrange(dirtyKey, "-inf", String(untilMs), "BYSCORE", "LIMIT", offset, count, "WITHSCORES"),
+    );
+    return Array.from({ length: reply.length / 2 }, (_, i) => ({
+      providerId: String(reply[2 * i]),
+      sinceMs: Number(reply[2 * i + 1]),
+    }));
+  }
+
+  /** Whether any provider has usage that Firestore lacks. */
+  async hasDirtyProviders(): Promise<boolean> {
+    return (await this.redis.run((redis) => redis.exists(...this.keys.allDirty()))) > 0;
+  }
+
+  /** The time on Redis's clock, Unix ms. */
+  async nowMs(): Promise<number> {
+    const [seconds, microseconds] = await this.redis.run((redis) => redis.time());
+    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+  }
+
+  /** The keys of the dirty indexes. */
+  dirtyKeys(): string[] {
+    return this.keys.allDirty();
+  }
+
+  private async readMany(providerIds: readonly string[]): Promise<QuotaEntry[]> {
+    const entries = providerIds.map((id) => this.keys.quota(id));
+    const reply = (await runScript(this.redis, readQuotas, { entries })) as number[];
+    return providerIds.map((_, i) => {
+      const used = reply[2 * i]!;
+      const limit = reply[2 * i + 1]!;
+      if (limit === -1) return { kind: "tombstone", used };
+      return limit < 0 ? { kind: "miss" } : { kind: "snapshot", quota: { used, limit } };
+    });
+  }
+
+  private async consumeMany(calls: readonly ConsumeCall[]): Promise<ConsumeOutcome[]> {
+    const keys = calls.flatMap(({ providerId }) => [
+      this.keys.quota(providerId),
+      this.keys.dirty(providerId),
+    ]);
+    const reply = (await runScript(this.redis, consumeQuotas, {
+      missingLimit: this.options.missingLimit ?? -1,
+      recordTtlMs: RECORD_TTL_MS,
+      calls: calls.flatMap(({ providerId, cost, idempotencyKey }) => {
+        if (idempotencyKey === undefined) return [cost, providerId, 0];
+        return [cost, providerId, keys.push(this.keys.call(providerId, idempotencyKey))];
+      }),
+      keys,
+    })) as number[];
+    return calls.map((_, i) => {
+      const outcome = reply[4 * i]!;
+      if (outcome < 0) return { kind: "miss" };
+      const limit = Math.max(0, reply[4 * i + 2]!);
+      const found = reply[4 * i + 3] === 1;
+      return { kind: outcome === 1 ? "accepted" : "refused", used: reply[4 * i + 1]!, limit, found };
+    });
   }
 
   private async runApply(
@@ -60,12 +187,19 @@ export class RedisQuotaStore {
       readonly kind: "snapshot" | "tombstone" | "invalidation";
       readonly version: number;
       readonly asOfMs: number;
+      readonly marker: number;
       readonly used: number;
       readonly limit: number;
     },
   ): Promise<ApplyOutcome> {
-    const ttlMs = Math.round(this.ttlSeconds * 1000 * (1 - Math.random() * TTL_JITTER));
     const entry = this.keys.quota(providerId);
-    return (await runScript(this.redis, applySnapshot, { entry, ttlMs, ...change })) as ApplyOutcome;
+    const dirty = this.keys.dirty(providerId);
+    const ttlMs = this.ttlMs(change.kind === "tombstone" ? MIN_TTL_SECONDS : this.options.ttlSeconds);
+    const input = { entry, dirty, ttlMs, providerId, ...change };
+    return (await runScript(this.redis, applySnapshot, input)) as ApplyOutcome;
+  }
+
+  private ttlMs(seconds = this.options.ttlSeconds): number {
+    return Math.round(seconds * 1000 * (1 - Math.random() * TTL_JITTER));
   }
 }

@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 
 import { allows, windowAt, type WindowCount } from "./fixed-window";
 import type { Policy } from "./policy";
-import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limiter";
+import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limit-store";
 
 /** Windows remembered at most; under more subjects than that, the least recently seen start anew. */
 const MAX_WINDOWS = 50_000;

@@ -3,7 +3,7 @@ import type { Keys } from "../redis/keys";
 import { takeFixedWindow } from "../redis/lua.generated";
 import { runScript } from "../redis/script";
 import type { Policy } from "./policy";
-import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limiter";
+import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limit-store";
 
 /** Counts in Redis, shared by all instances, on Redis's own clock. Throws RedisUnavailableError. */
 export class RedisRateLimitStore implements RateLimitStore {

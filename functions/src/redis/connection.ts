@@ -33,15 +33,26 @@ const RECONNECT_ON = /^(READONLY|LOADING|MASTERDOWN)\b/;
 /** ioredis's words for a command that it did not send ("Connection is closed" also ends commands that were). */
 const NOT_SENT = /Stream isn't writeable/;
 
+/** Tells an operation of several steps whether its caller has stopped waiting, so that it sends nothing more. */
+export interface Abandonment {
+  readonly abandoned: boolean;
+}
+
+/** One client of ioredis and what is known of its connection. */
+interface Client {
+  readonly redis: Redis;
+  /** The first connection, while it is being made; later ones ioredis makes by itself, and nobody waits. */
+  connecting: Promise<void> | undefined;
+  lastError: Error | undefined;
+}
+
 /**
  * One connection to Redis for the whole process, opened by the first operation. Each operation ends within
  * `timeoutMs`: with its result, or with a {@link RedisUnavailableError}. Nothing is queued while Redis is away, and no
  * command is sent twice: ioredis's defaults would do both, and count a repeated INCR or EVALSHA twice.
  */
 export class RedisConnection {
-  private client: Redis | undefined;
-  private connecting: Promise<void> | undefined;
-  private lastError: Error | undefined;
+  private client: Client | undefined;
 
   constructor(
     private readonly options: RedisConnectionOptions,
@@ -53,52 +64,53 @@ export class RedisConnection {
    *
    * @throws RedisUnavailableError when Redis does not answer in time, cannot be reached or replies with an error.
    */
-  async run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    const { host, port, timeoutMs } = this.options;
+  async run<T>(operation: (redis: Redis, caller: Abandonment) => Promise<T>): Promise<T> {
+    const { timeoutMs } = this.options;
+    const client = (this.client ??= this.createClient());
+    const caller = { abandoned: false };
     let sent = false;
-    let abandoned = false;
     const answer = async (): Promise<T> => {
-      const redis = (this.client ??= this.createClient());
-      if (redis.status !== "ready") await this.connect(redis);
-      if (abandoned) throw new Error("connected too late");
+      if (client.redis.status !== "ready") await this.connect(client);
+      if (caller.abandoned) throw new Error("connected too late");
       sent = true;
-      return operation(redis);
+      return operation(client.redis, caller);
     };
     try {
       return await withDeadline(answer(), timeoutMs, `no reply within ${timeoutMs} ms (REDIS_TIMEOUT_MS)`);
     } catch (error) {
-      const failure = error as Error;
-      const notSent = !sent || NOT_SENT.test(failure.message);
-      const refused = failure.name === "ReplyError";
-      abandoned = true;
-      throw new RedisUnavailableError(
-        `${host}:${port}`,
-        notSent || refused ? "not-executed" : "unknown",
-        notSent && this.lastError ? this.lastError : failure,
-      );
+      caller.abandoned = true;
+      throw this.toUnavailable(client, error as Error, sent);
     }
   }
 
   /** Closes the connection; a later operation opens a new one. */
   close(): void {
-    this.client?.disconnect();
+    this.client?.redis.disconnect();
     this.client = undefined;
-    this.connecting = undefined;
   }
 
-  /** Waits for the first connection only; once that has failed, ioredis reconnects by itself and callers do not wait. */
-  private connect(redis: Redis): Promise<void> {
-    if (redis.status === "wait") {
-      this.connecting = redis.connect().then(undefined, (error: Error) => {
-        this.connecting = undefined;
-        throw this.lastError ?? error;
+  private toUnavailable(client: Client, error: Error, sent: boolean): RedisUnavailableError {
+    const notSent = !sent || NOT_SENT.test(error.message);
+    const refused = error.name === "ReplyError";
+    const cause = notSent
+      ? (client.lastError ?? (sent ? new Error("the connection is being renewed") : error))
+      : error;
+    return new RedisUnavailableError(this.address, notSent || refused ? "not-executed" : "unknown", cause);
+  }
+
+  private connect(client: Client): Promise<void> {
+    if (client.redis.status === "wait") {
+      client.connecting = client.redis.connect().catch((error: Error) => {
+        client.connecting = undefined;
+        throw client.lastError ?? error;
       });
     }
-    return this.connecting ?? Promise.resolve();
+    return client.connecting ?? Promise.resolve();
   }
 
-  private createClient(): Redis {
+  private createClient(): Client {
     const { host, port, timeoutMs } = this.options;
+    let renewing = false;
     const redis = new Redis({
       host,
       port,
@@ -113,17 +125,27 @@ export class RedisConnection {
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, 1000) * (0.5 + Math.random() / 2),
-      reconnectOnError: (error) => RECONNECT_ON.test(error.message),
+      // Once for a connection, however many commands it refuses.
+      reconnectOnError: (error) => {
+        if (renewing || !RECONNECT_ON.test(error.message)) return false;
+        return (renewing = true);
+      },
     });
+    const client: Client = { redis, connecting: undefined, lastError: undefined };
     redis.on("error", (error) => {
-      if (this.lastError === undefined) this.logs.redisUnreachable(`${host}:${port}`, error);
-      this.lastError = error;
+      if (client.lastError === undefined) this.logs.redisUnreachable(this.address, error);
+      client.lastError = error;
     });
     redis.on("ready", () => {
-      this.connecting = undefined;
-      if (this.lastError !== undefined) this.logs.redisReachableAgain(`${host}:${port}`);
-      this.lastError = undefined;
+      client.connecting = undefined;
+      renewing = false;
+      if (client.lastError !== undefined) this.logs.redisReachableAgain(this.address);
+      client.lastError = undefined;
     });
-    return redis;
+    return client;
+  }
+
+  private get address(): string {
+    return `${this.options.host}:${this.options.port}`;
   }
 }

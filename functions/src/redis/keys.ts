@@ -27,6 +27,21 @@ export class Keys {
     return `${this.bucket(providerId)}:q:${providerId}`;
   }
 
+  /** Sorted set of a provider's bucket: the providers with usage that Firestore lacks, by since when (Unix ms). */
+  dirty(providerId: string): string {
+    return `${this.bucket(providerId)}:dirty`;
+  }
+
+  /** The dirty indexes of all buckets. */
+  allDirty(): string[] {
+    return Array.from({ length: BUCKETS }, (_, bucket) => `${this.prefix}:{${bucket}}:dirty`);
+  }
+
+  /** String with the answer to a call that had an idempotency key. */
+  call(providerId: string, idempotencyKey: string): string {
+    return `${this.bucket(providerId)}:k:${providerId}:${idempotencyKey}`;
+  }
+
   /** Counter of one limit of a policy for one subject; the window's length tells a policy's limits apart. */
   rateLimit(policy: string, windowMs: number, subject: string): string {
     return `${this.bucket(subject)}:r:${policy}:${windowMs}:${subject}`;

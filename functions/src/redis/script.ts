@@ -41,11 +41,12 @@ export function runScript<D extends ScriptDefinition>(
     ...script.args.map((name) => named[name]!),
     ...(script.restArgs ? rest[script.restArgs]! : []),
   ];
-  return connection.run(async (redis) => {
+  return connection.run(async (redis, caller) => {
     try {
       return await redis.evalsha(script.sha1, keys.length, ...keys, ...args);
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      if (caller.abandoned) throw error;
       return redis.eval(script.source, keys.length, ...keys, ...args);
     }
   });

@@ -1,52 +1,86 @@
 -- Applies what Firestore held at a version to a provider's entry, unless the entry knows as new a version already.
 --
--- KEYS[1] entry: hash: u used, l limit, v version; without u: a deleted provider, or with x an invalidated entry
+-- KEYS[1] entry: hash: u used, l limit, v version, m marker; p pending, f in flight under flush id i; without u: no
+-- document, or with x an invalidated entry
+-- KEYS[2] dirty: sorted set, providers with usage that Firestore lacks, by since when (Unix ms)
 -- ARGV[1] kind: snapshot, tombstone (no such document) or invalidation (the quota must be read from Firestore again)
 -- ARGV[2] version: the document's update time, microseconds since the epoch
 -- ARGV[3] asOfMs: when Firestore said so, Unix ms
--- ARGV[4] ttlMs: life of the entry, milliseconds
+-- ARGV[4] ttlMs: life of a clean entry, milliseconds
 -- ARGV[5] used: of a snapshot, else 0
 -- ARGV[6] limit: of a snapshot, else 0
+-- ARGV[7] marker: newest flush id that the document contains, 0 for none
+-- ARGV[8] providerId: member of dirty
 --
 -- Returns: applied; superseded (as new a version is known); or late (older than 60 s, and no entry to compare with)
--- Writes: entry, only if applied
--- TTL: ttlMs
+-- Writes: entry and dirty, only if applied
+-- TTL: ttlMs without pending and in-flight usage, none with it
 local entry = KEYS[1]
+local dirty = KEYS[2]
 local kind = ARGV[1]
 local version = ARGV[2]
 local asOfMs = tonumber(ARGV[3])
 local ttlMs = ARGV[4]
 local used = ARGV[5]
 local limit = ARGV[6]
+local marker = tonumber(ARGV[7])
+local providerId = ARGV[8]
 
 -- Younger than any entry can be when it expires (its TTL is longer), so that a snapshot that was overtaken by one which
 -- has expired since is not taken for news.
 local MAX_AGE_TO_CREATE_MS = 60000
-
-local known = redis.call("HMGET", entry, "v", "x")
-local knownVersion, invalidated = tonumber(known[1] or "-1"), known[2]
-if knownVersion < 0 then
-  local time = redis.call("TIME")
-  if time[1] * 1000 + math.floor(time[2] / 1000) - asOfMs > MAX_AGE_TO_CREATE_MS then
+local known = redis.call("HMGET", entry, "v", "u", "x", "p", "f", "i", "m")
+local invalidated, flushId = known[3], known[6]
+local pending, inFlight = tonumber(known[4] or 0), tonumber(known[5] or 0)
+local time = redis.call("TIME")
+local late = time[1] * 1000 + math.floor(time[2] / 1000) - asOfMs > MAX_AGE_TO_CREATE_MS
+if not known[1] then
+  if late then
     return "late"
   end
 else
-  local newer = tonumber(version) - knownVersion
-  local reread = newer == 0 and invalidated and kind ~= "invalidation"
-  if newer <= 0 and not reread then
+  local newer = tonumber(version) - tonumber(known[1])
+  if newer < 0 or (newer == 0 and not (invalidated and kind ~= "invalidation")) then
     return "superseded"
   end
 end
-
-if kind == "snapshot" then
-  redis.call("HSET", entry, "v", version, "u", used, "l", limit)
-  redis.call("HDEL", entry, "x")
-else
-  redis.call("HDEL", entry, "u", "l", "x")
-  redis.call("HSET", entry, "v", version)
-  if kind == "invalidation" then
-    redis.call("HSET", entry, "x", "1")
+local flushed = flushId and marker >= tonumber(flushId)
+if kind == "tombstone" and (known[2] or invalidated) then
+  -- Usage dies with its document; what a provider without one uses is kept.
+  pending, inFlight, flushId = 0, 0, false
+elseif flushed then
+  inFlight, flushId = 0, false
+end
+if kind == "snapshot" and used + inFlight + pending < 0 then
+  pending = -(used + inFlight)
+end
+local fields = { "v", version }
+local function keep(name, value, wanted)
+  if wanted then
+    fields[#fields + 1], fields[#fields + 2] = name, value
   end
 end
-redis.call("PEXPIRE", entry, ttlMs)
+keep("u", used, kind == "snapshot")
+keep("l", limit, kind == "snapshot")
+keep("x", 1, kind == "invalidation")
+keep("p", pending, pending ~= 0)
+keep("f", inFlight, flushId)
+keep("i", flushId, flushId)
+marker = math.max(marker, tonumber(known[7] or 0))
+keep("m", marker, marker > 0)
+if known[1] then
+  if late then
+    -- What it missed since may be as old; it does not get more time for that.
+    ttlMs = math.max(1, math.min(ttlMs, redis.call("PTTL", entry)))
+  end
+  redis.call("DEL", entry)
+end
+redis.call("HSET", entry, unpack(fields))
+if pending == 0 and not flushId then
+  redis.call("PEXPIRE", entry, ttlMs)
+  redis.call("ZREM", dirty, providerId)
+elseif flushed then
+  -- What is pending was consumed after the flush began, and a flush id is the time of that.
+  redis.call("ZADD", dirty, math.floor(known[6] / 1000), providerId)
+end
 return "applied"

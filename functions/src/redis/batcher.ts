@@ -1,0 +1,48 @@
+/** Up to so many travel as one. */
+const WHOLE = 32;
+const MIN_CHUNK = 16;
+const MAX_CHUNK = 128;
+
+/**
+ * Gathers what is asked for in one turn of the event loop and sends it together: one round trip and one script call for
+ * many questions. Larger gatherings travel in up to four parts or more, so that Node.js and Redis work at the same time.
+ */
+export class Batcher<Question, Answer> {
+  private waiting: Waiting<Question, Answer>[] = [];
+
+  /** @param send answers questions, in their order; what it throws, the askers of those questions get */
+  constructor(private readonly send: (questions: readonly Question[]) => Promise<readonly Answer[]>) {}
+
+  ask(question: Question): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      // A microtask would gather too little: each request of a server arrives in a callback of its own.
+      if (this.waiting.push({ question, resolve, reject }) === 1) setImmediate(() => this.flush());
+    });
+  }
+
+  private flush(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    const size =
+      waiting.length <= WHOLE
+        ? WHOLE
+        : Math.min(MAX_CHUNK, Math.max(MIN_CHUNK, Math.ceil(waiting.length / 4)));
+    for (let start = 0; start < waiting.length; start += size)
+      void this.answer(waiting.slice(start, start + size));
+  }
+
+  private async answer(askers: readonly Waiting<Question, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.send(askers.map(({ question }) => question));
+      askers.forEach(({ resolve }, i) => resolve(answers[i]!));
+    } catch (error) {
+      for (const { reject } of askers) reject(error);
+    }
+  }
+}
+
+interface Waiting<Question, Answer> {
+  readonly question: Question;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
