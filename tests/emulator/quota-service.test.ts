@@ -2,10 +2,7 @@ import type { Firestore } from "@google-cloud/firestore";
 import type { Redis } from "ioredis";
 
 import { mirrorQuota } from "../../functions/src/handlers/mirror-quota";
-import {
-  FirestoreQuotaStore,
-  FirestoreUnavailableError,
-} from "../../functions/src/quota/firestore-quota-store";
+import { FirestoreUnavailableError } from "../../functions/src/quota/firestore-quota-store";
 import type { QuotaMirror } from "../../functions/src/quota/quota-mirror";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import type { Context } from "../../functions/src/context";
@@ -14,7 +11,7 @@ import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-par
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
-import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
+import { connectRedis } from "../harness/test-redis.ts";
 
 const { project, redisPort } = testEmulators();
 let firestore: Firestore;
