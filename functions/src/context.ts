@@ -7,6 +7,7 @@ import { readParams } from "./config/params";
 import { createLogs } from "./observability/logs";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
+import { QuotaBackfill } from "./quota/quota-backfill";
 import { QuotaMirror } from "./quota/quota-mirror";
 import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
@@ -23,6 +24,7 @@ export interface Context {
   readonly quotaService: QuotaService;
   readonly quotaSync: QuotaSync;
   readonly quotaMirror: QuotaMirror;
+  readonly quotaBackfill: QuotaBackfill;
   readonly rateLimiter: RateLimiter;
 }
 
@@ -49,12 +51,14 @@ function createContext(): Context {
     ttlSeconds: quota.ttlSeconds,
     missingLimit: missingLimit(quota),
   });
-  const firestoreQuotas = new FirestoreQuotaStore(getFirestore(app), quota.collectionPath, quota);
+  const firestore = getFirestore(app);
+  const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
   return {
     config,
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
     quotaSync,
+    quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
     rateLimiter: new RateLimiter(
       config.rateLimit.policies,

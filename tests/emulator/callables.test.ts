@@ -103,6 +103,67 @@ describe("checkQuota", () => {
   });
 });
 
+describe("consumeQuota", () => {
+  const consume = (data: unknown, options: Parameters<typeof callFunction>[2]) =>
+    callFunction(project.functionUrl("consumeQuota"), data, options);
+
+  test("counts for the provider itself up to the limit; Firestore decides and Redis knows at once", async () => {
+    const id = uniquePrefix();
+    const own = { idToken: await signIn(project, { uid: id }) };
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: 8, aiCallsLimit: 10 });
+    const status = { hasQuota: true, used: 9, limit: 10, remaining: 1, found: true, source: "firestore" };
+    expect(await consume({ providerId: id }, own)).toEqual({ allowed: true, ...status });
+    expect(await redis.hget(keys.quota(id), "u")).toBe("9");
+    expect(await consume({ providerId: id, cost: 2 }, own)).toEqual({ allowed: false, ...status });
+    expect(await consume({ providerId: id }, own)).toMatchObject({ allowed: true, used: 10, remaining: 0 });
+    expect((await firestore.collection("providers").doc(id).get()).get("aiCallsUsed")).toBe(10);
+  });
+
+  test("answers a repeated call with an idempotency key as the first time", async () => {
+    const id = uniquePrefix();
+    const own = { idToken: await signIn(project, { uid: id }) };
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 10 });
+    const first = await consume({ providerId: id, idempotencyKey: "call-1" }, own);
+    await consume({ providerId: id, idempotencyKey: "call-2" }, own);
+    expect(await consume({ providerId: id, idempotencyKey: "call-1" }, own)).toEqual(first);
+    expect((await firestore.collection("providers").doc(id).get()).get("aiCallsUsed")).toBe(2);
+  });
+
+  test("refuses everyone but the provider and administrators", async () => {
+    const id = uniquePrefix();
+    expect((await refusal(consume({ providerId: id }, {}))).status).toBe("UNAUTHENTICATED");
+    expect((await refusal(consume({ providerId: id }, { idToken }))).status).toBe("PERMISSION_DENIED");
+    const almost = await signIn(project, { claims: { admin: "true" } });
+    expect((await refusal(consume({ providerId: id }, { idToken: almost }))).status).toBe(
+      "PERMISSION_DENIED",
+    );
+    const admin = await signIn(project, { claims: { admin: true } });
+    expect(await consume({ providerId: id }, { idToken: admin })).toMatchObject({
+      allowed: true,
+      found: false,
+    });
+  });
+
+  test.each<[object, string]>([
+    [{ cost: 0 }, "cost: got 0; expected a whole number from 1"],
+    [{ cost: -5 }, "cost: got -5; expected a whole number from 1"],
+    [{ cost: 1.5 }, "cost: got 1.5; expected a whole number from 1"],
+    [{ cost: 1e12 }, "cost: got 1000000000000; expected a whole number from 1"],
+    [{ cost: "1" }, 'cost: got "1"; expected a whole number'],
+    [{ idempotencyKey: "" }, 'idempotencyKey: got ""; expected 1 to 256 characters'],
+    [{ idempotencyKey: "a\nb" }, "idempotencyKey: got"],
+    [{ limit: 5 }, 'got the unknown field "limit"'],
+  ])("refuses %j, naming what was received", async (data, message) => {
+    const admin = await signIn(project, { claims: { admin: true } });
+    const providerId = uniquePrefix();
+    expect(await refusal(consume({ providerId, ...data }, { idToken: admin }))).toEqual({
+      status: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message) as string,
+    });
+    expect((await firestore.collection("providers").doc(providerId).get()).exists).toBe(false);
+  });
+});
+
 describe("checkRateLimit", () => {
   const take = (data: unknown, options: Parameters<typeof callFunction>[2] = {}) =>
     callFunction(project.functionUrl("checkRateLimit"), data, options) as Promise<{

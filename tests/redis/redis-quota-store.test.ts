@@ -39,6 +39,7 @@ const snapshot = (version: number, used = version, limit = 100): QuotaSnapshot =
   version: T0 + version,
   asOfMs: Date.now(),
   marker: 0,
+  created: 0,
 });
 const tombstone = (version: number): QuotaSnapshot => ({ ...snapshot(version), quota: undefined });
 

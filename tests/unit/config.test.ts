@@ -33,6 +33,8 @@ test("params that are not set have the form's defaults, also where the form send
       mode: "dual-write",
     },
     rateLimit: { policies: [] },
+    location: "europe-west1",
+    backfillOnInstall: false,
     enforceAppCheck: false,
     adminClaim: "admin",
   });

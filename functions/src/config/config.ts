@@ -21,6 +21,9 @@ export interface Config {
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: { readonly policies: readonly Policy[] };
+  /** Region of the functions. */
+  readonly location: string;
+  readonly backfillOnInstall: boolean;
   readonly enforceAppCheck: boolean;
   /** Custom claim that, when true, makes a caller an administrator. */
   readonly adminClaim: string;
@@ -130,6 +133,8 @@ export function parseConfig(values: ParamValues): Config {
       mode: text("MODE") as Config["quota"]["mode"],
     },
     rateLimit: { policies: policies() },
+    location,
+    backfillOnInstall: text("BACKFILL_ON_INSTALL") === "true",
     enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",
     adminClaim: text("ADMIN_CLAIM"),
   };

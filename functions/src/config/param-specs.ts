@@ -131,6 +131,12 @@ export const PARAM_SPECS = {
     required: true,
     expected: "true or false",
   },
+  BACKFILL_ON_INSTALL: {
+    default: "false",
+    options: ["false", "true"],
+    required: true,
+    expected: "true or false",
+  },
   ADMIN_CLAIM: {
     default: "admin",
     pattern: /^[A-Za-z_][A-Za-z0-9_]{0,63}$/,

@@ -14,6 +14,12 @@ export const params = Object.fromEntries(PARAM_NAMES.map((name) => [name, declar
   Record<ParamName, StringParam>
 >;
 
+/** The id of this installation where it is one of the extension. */
+export function extensionInstanceId(): string | undefined {
+  // eslint-disable-next-line no-restricted-properties -- this is the file that may
+  return process.env["EXT_INSTANCE_ID"];
+}
+
 /** The params' values now. Functions only: at load time, while the CLI lists the functions, there are none. */
 export function readParams(): ParamValues {
   return Object.fromEntries(PARAM_NAMES.map((name) => [name, params[name].value()]));

@@ -29,6 +29,7 @@ export async function mirrorQuota(
     path: after.ref.path,
     data: after.data(),
     version,
+    created: after.createTime ? toVersion(after.createTime) : 0,
     asOfMs: Math.floor(committed / 1000),
   });
 }

@@ -117,6 +117,54 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
+    backfillPlanned(collection: string, plan: { readonly documents: number; readonly reads: number }): void {
+      write({
+        severity: "INFO",
+        event: "backfill_planned",
+        message: `The backfill of ${collection} begins; it is billed as ${plan.reads} document reads.`,
+        collection,
+        ...plan,
+      });
+    },
+
+    backfillProgressed(
+      progress: { readonly documents: number; readonly mirrored: number; readonly invalid: number },
+      done: boolean,
+    ): void {
+      const { documents, mirrored, invalid } = progress;
+      write({
+        severity: "INFO",
+        event: "backfill_progressed",
+        message: done ? "The backfill has ended." : "The backfill goes on.",
+        documents,
+        mirrored,
+        invalid,
+        done,
+      });
+    },
+
+    quotaDrift(
+      providerId: string,
+      drift: { readonly redisVersion: number; readonly firestoreVersion: number },
+    ): void {
+      write({
+        severity: "WARNING",
+        event: "quota_drift",
+        message: "Redis had missed a change of a provider document; it was brought up to date.",
+        providerId,
+        ...drift,
+      });
+    },
+
+    quotasReconciled(report: { readonly compared: number; readonly drifted: number }): void {
+      write({
+        severity: "INFO",
+        event: "quotas_reconciled",
+        message: "A sample of the entries in Redis was compared with Firestore.",
+        ...report,
+      });
+    },
+
     configInvalid(problems: readonly { readonly param: string; readonly problem: string }[]): void {
       write({
         severity: "ERROR",

@@ -13,6 +13,7 @@ import { TimeUpError, withDeadline } from "../deadline";
 import type { Flush } from "./flush";
 import {
   decideConsumption,
+  InvalidQuotaDocumentError,
   missingLimit,
   parseMarker,
   parseQuota,
@@ -112,6 +113,22 @@ export class FirestoreQuotaStore {
     return this.bounded(document.path, async () => this.toSnapshot(await document.get()));
   }
 
+  /** Reads many providers, one billed document read each; an invalid document is an error in its place. */
+  readMany(providerIds: readonly string[]): Promise<(QuotaSnapshot | InvalidQuotaDocumentError)[]> {
+    if (providerIds.length === 0) return Promise.resolve([]);
+    return this.bounded(this.collectionPath, async () => {
+      const documents = await this.firestore.getAll(...providerIds.map((id) => this.document(id)));
+      return documents.map((document) => {
+        try {
+          return this.toSnapshot(document);
+        } catch (error) {
+          if (error instanceof InvalidQuotaDocumentError) return error;
+          throw error;
+        }
+      });
+    });
+  }
+
   /**
    * Decides one call by what the document holds, and counts it there if it is within the quota: a read, and a write
    * that another writer in between makes start anew. The document of a provider without one is made where the default
@@ -162,14 +179,14 @@ export class FirestoreQuotaStore {
     flush: Flush,
     bulkWriter: FirebaseFirestore.BulkWriter,
   ): Promise<QuotaSnapshot | Error> {
-    const { providerId, flushId, base } = flush;
+    const { providerId, flushId, version, base } = flush;
     const document = this.document(providerId);
     const used = Math.max(0, (typeof base === "object" ? base.used : 0) + flush.amount);
     const write = () =>
       base === "none"
         ? bulkWriter.create(document, this.newDocument(used, { flushId }))
         : bulkWriter.update(document, this.change(used, { flushId }), {
-            lastUpdateTime: toTimestamp(typeof base === "object" ? base.version : 0),
+            lastUpdateTime: toTimestamp(version),
           });
     try {
       return await this.bounded(document.path, async () => {
@@ -177,7 +194,7 @@ export class FirestoreQuotaStore {
           const written = await write().catch(() => undefined);
           if (written) {
             const limit = typeof base === "object" ? base.limit : this.options.defaultLimit;
-            return { ...this.written(written.writeTime, { used, limit }), marker: flushId };
+            return { ...this.written(written.writeTime, { used, limit }), marker: flushId, created: 0 };
           }
         }
         await this.settle(flush);
@@ -189,7 +206,7 @@ export class FirestoreQuotaStore {
   }
 
   /** Adds a flush to a document that may have changed since, or may contain it already. */
-  private async settle({ providerId, flushId, amount, base }: Flush): Promise<void> {
+  private async settle({ providerId, flushId, amount, version, base }: Flush): Promise<void> {
     const document = this.document(providerId);
     await this.firestore.runTransaction(async (transaction) => {
       const current = await transaction.get(document);
@@ -201,8 +218,9 @@ export class FirestoreQuotaStore {
       }
       if (parseMarker(data) >= flushId) return;
       const { used } = parseQuota(data, this.options);
-      const madeAnew = typeof base === "object" && toVersion(current.createTime!) > base.version;
-      transaction.update(document, this.change(madeAnew ? used : Math.max(0, used + amount), { flushId }));
+      // What was used of a document that has since been deleted died with it.
+      if (base !== "none" && toVersion(current.createTime!) > version) return;
+      transaction.update(document, this.change(Math.max(0, used + amount), { flushId }));
     });
   }
 
@@ -240,7 +258,7 @@ export class FirestoreQuotaStore {
       batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + RECORD_TTL_MS) });
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });
-    return { allowed, ...answer, snapshot: { ...after, marker: parseMarker(data) } };
+    return { allowed, ...answer, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
   }
 
   private document(providerId: string): DocumentReference {
@@ -264,7 +282,10 @@ export class FirestoreQuotaStore {
     return { ...(nested as DocumentData), [SYNC_FIELD]: sync };
   }
 
-  private written(writeTime: Timestamp, quota: QuotaSnapshot["quota"]): Omit<QuotaSnapshot, "marker"> {
+  private written(
+    writeTime: Timestamp,
+    quota: QuotaSnapshot["quota"],
+  ): Omit<QuotaSnapshot, "marker" | "created"> {
     return { quota, version: toVersion(writeTime), asOfMs: writeTime.toMillis() };
   }
 
@@ -275,6 +296,7 @@ export class FirestoreQuotaStore {
       version: toVersion(document.updateTime ?? document.readTime),
       asOfMs: document.readTime.toMillis(),
       marker: parseMarker(data),
+      created: document.createTime ? toVersion(document.createTime) : 0,
     };
   }
 

@@ -12,6 +12,8 @@ export interface ProviderChange {
   readonly data: Readonly<Record<string, unknown>> | undefined;
   /** Update time, or time of the deletion, in microseconds since the epoch. */
   readonly version: number;
+  /** Version at which the document was made; 0 if it was deleted. */
+  readonly created: number;
   /** When the change was committed, Unix time in milliseconds. */
   readonly asOfMs: number;
 }
@@ -41,14 +43,14 @@ export class QuotaMirror {
    * @throws RedisUnavailableError when Redis gives no answer for about 20 s.
    */
   async mirror(change: ProviderChange): Promise<ApplyOutcome> {
-    const { providerId, version, asOfMs, data } = change;
+    const { providerId, version, asOfMs, created, data } = change;
     const marker = parseMarker(data);
     const quota = this.parse(change);
     const invalidate = quota === "invalid" || (quota !== undefined && this.options.onChange === "invalidate");
     const outcome = await untilRedisAnswers.execute(() =>
       invalidate
-        ? this.store.invalidate(providerId, { version, asOfMs, marker })
-        : this.store.apply(providerId, { quota, version, asOfMs, marker }),
+        ? this.store.invalidate(providerId, { version, asOfMs, marker, created })
+        : this.store.apply(providerId, { quota, version, asOfMs, marker, created }),
     );
     this.logs.quotaMirrored(providerId, outcome, Date.now() - asOfMs);
     return outcome;

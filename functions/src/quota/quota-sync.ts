@@ -5,6 +5,9 @@ import type { RedisQuotaStore } from "./redis-quota-store";
 /** Providers flushed together: BatchWrite takes 500 writes. */
 const PAGE = 500;
 
+/** An event may take so long before a change counts as missed. */
+const SETTLING_MS = 60_000;
+
 /** What a sync did. `oldestUnsyncedMs` is the age of the oldest usage that Firestore still lacks; 0 for none. */
 export interface SyncReport {
   readonly flushed: number;
@@ -63,6 +66,34 @@ export class QuotaSync {
     const oldestUnsyncedMs = oldestSinceMs === Number.POSITIVE_INFINITY ? 0 : untilMs - oldestSinceMs;
     const report = { flushed, failed, complete, oldestUnsyncedMs };
     this.logs.quotasSynced(report);
+    return report;
+  }
+
+  /**
+   * Compares a sample of the entries with their documents, each a billed read, and brings up to date those that have
+   * missed a change.
+   *
+   * @throws RedisUnavailableError, FirestoreUnavailableError
+   */
+  async reconcile(count: number): Promise<{ readonly compared: number; readonly drifted: number }> {
+    const sample = await this.redisStore.sample(count);
+    const documents = await this.firestoreStore.readMany(sample.map(({ providerId }) => providerId));
+    let drifted = 0;
+    for (const [i, { providerId, version }] of sample.entries()) {
+      const snapshot = documents[i]!;
+      if (snapshot instanceof Error || snapshot.version <= version) continue;
+      // A document that does not exist has the version of this read; a tombstone of it is no drift.
+      const missed =
+        snapshot.quota !== undefined || (await this.redisStore.read(providerId)).kind === "snapshot";
+      // A change that is younger may still be on its way.
+      const overdue = snapshot.quota === undefined || snapshot.asOfMs - snapshot.version / 1000 > SETTLING_MS;
+      if (!missed || !overdue) continue;
+      drifted++;
+      this.logs.quotaDrift(providerId, { redisVersion: version, firestoreVersion: snapshot.version });
+      await this.redisStore.apply(providerId, snapshot);
+    }
+    const report = { compared: sample.length, drifted };
+    this.logs.quotasReconciled(report);
     return report;
   }
 

@@ -18,6 +18,8 @@ export interface QuotaSnapshot {
   readonly version: number;
   readonly asOfMs: number;
   readonly marker: number;
+  /** Version at which the document was made; 0 for no document, or where that is not known. */
+  readonly created: number;
 }
 
 /** Where this product keeps its own fields in a provider document; nobody else is to write them. */

@@ -59,6 +59,9 @@ const TTL_JITTER = 0.1;
  */
 const MIN_TTL_SECONDS = 120;
 
+/** The place of the walk over all entries; lost, it begins anew. */
+const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
+
 /** How long a call with an idempotency key is remembered. */
 export const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
 
@@ -86,18 +89,15 @@ export class RedisQuotaStore {
   }
 
   /** Stores a snapshot, unless Redis knows as new a version. Safe to repeat, and in any order. */
-  apply(providerId: string, { quota, version, asOfMs, marker }: QuotaSnapshot): Promise<ApplyOutcome> {
+  apply(providerId: string, { quota, ...snapshot }: QuotaSnapshot): Promise<ApplyOutcome> {
     const kind = quota === undefined ? "tombstone" : "snapshot";
     const { used, limit } = quota ?? { used: 0, limit: 0 };
-    return this.runApply(providerId, { kind, version, asOfMs, marker, used, limit });
+    return this.runApply(providerId, { kind, ...snapshot, used, limit });
   }
 
   /** Makes the next check read Firestore, and keeps anything older than `version` out. Safe to repeat, in any order. */
-  invalidate(
-    providerId: string,
-    { version, asOfMs, marker }: Omit<QuotaSnapshot, "quota">,
-  ): Promise<ApplyOutcome> {
-    return this.runApply(providerId, { kind: "invalidation", version, asOfMs, marker, used: 0, limit: 0 });
+  invalidate(providerId: string, snapshot: Omit<QuotaSnapshot, "quota">): Promise<ApplyOutcome> {
+    return this.runApply(providerId, { kind: "invalidation", ...snapshot, used: 0, limit: 0 });
   }
 
   /** Begins to flush providers, or resumes what had begun; those with nothing to flush are left out. */
@@ -107,13 +107,12 @@ export class RedisQuotaStore {
       ttlMs: this.ttlMs(),
       providerIds,
     })) as number[];
-    return providerIds.flatMap((providerId, i) => {
+    return providerIds.flatMap((providerId, i): Flush[] => {
       const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
       const [flushId, amount, version, used, limit] = fields;
       if (flushId === 0) return [];
-      const base =
-        limit === -2 ? ("unknown" as const) : limit === -1 ? ("none" as const) : { used, limit, version };
-      return [{ providerId, flushId, amount, base }];
+      const base = limit === -2 ? "unknown" : limit === -1 ? "none" : { used, limit };
+      return [{ providerId, flushId, amount, version, base }];
     });
   }
 
@@ -129,6 +128,37 @@ export class RedisQuotaStore {
       providerId: String(reply[2 * i]),
       sinceMs: Number(reply[2 * i + 1]),
     }));
+  }
+
+  /**
+   * The next entries of a walk over all of them, with their versions; an invalidated one is left out, as it is read
+   * from Firestore anyway. The walk goes on where the last sample of any instance ended.
+   */
+  async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
+    const cursorKey = this.keys.sampleCursor();
+    const found: string[] = [];
+    let cursor = await this.redis.run((redis) => redis.get(cursorKey));
+    do {
+      const start = cursor ?? "0";
+      const [next, keys] = await this.redis.run((redis) =>
+        redis.scan(start, "MATCH", this.keys.allQuotas(), "COUNT", 1000),
+      );
+      cursor = next === "0" ? null : next;
+      found.push(...keys);
+    } while (cursor !== null && found.length < count);
+    const resume = cursor ?? "0";
+    await this.redis.run((redis) => redis.set(cursorKey, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
+    const sampled = await Promise.all(
+      found.map(async (key) => {
+        const [version, invalidated] = await this.redis.run((redis) => redis.hmget(key, "v", "x"));
+        return {
+          providerId: this.keys.providerOf(key),
+          version: Number(version),
+          known: version && !invalidated,
+        };
+      }),
+    );
+    return sampled.filter(({ known }) => known).slice(0, count);
   }
 
   /** Whether any provider has usage that Firestore lacks. */
@@ -188,6 +218,7 @@ export class RedisQuotaStore {
       readonly version: number;
       readonly asOfMs: number;
       readonly marker: number;
+      readonly created: number;
       readonly used: number;
       readonly limit: number;
     },

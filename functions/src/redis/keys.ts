@@ -37,6 +37,21 @@ export class Keys {
     return Array.from({ length: BUCKETS }, (_, bucket) => `${this.prefix}:{${bucket}}:dirty`);
   }
 
+  /** Pattern of the keys of all quotas, for SCAN. */
+  allQuotas(): string {
+    return `${this.prefix}:{*}:q:*`;
+  }
+
+  /** The provider whose quota a key holds. */
+  providerOf(quotaKey: string): string {
+    return quotaKey.slice(quotaKey.indexOf("}:q:") + "}:q:".length);
+  }
+
+  /** String with the cursor of the walk over all quotas. */
+  sampleCursor(): string {
+    return `${this.prefix}:sample-cursor`;
+  }
+
   /** String with the answer to a call that had an idempotency key. */
   call(providerId: string, idempotencyKey: string): string {
     return `${this.bucket(providerId)}:k:${providerId}:${idempotencyKey}`;

@@ -10,7 +10,8 @@
 -- ARGV[5] used: of a snapshot, else 0
 -- ARGV[6] limit: of a snapshot, else 0
 -- ARGV[7] marker: newest flush id that the document contains, 0 for none
--- ARGV[8] providerId: member of dirty
+-- ARGV[8] created: version at which the document was made, 0 if not known
+-- ARGV[9] providerId: member of dirty
 --
 -- Returns: applied; superseded (as new a version is known); or late (older than 60 s, and no entry to compare with)
 -- Writes: entry and dirty, only if applied
@@ -24,7 +25,8 @@ local ttlMs = ARGV[4]
 local used = ARGV[5]
 local limit = ARGV[6]
 local marker = tonumber(ARGV[7])
-local providerId = ARGV[8]
+local created = tonumber(ARGV[8])
+local providerId = ARGV[9]
 
 -- Younger than any entry can be when it expires (its TTL is longer), so that a snapshot that was overtaken by one which
 -- has expired since is not taken for news.
@@ -45,14 +47,15 @@ else
   end
 end
 local flushed = flushId and marker >= tonumber(flushId)
-if kind == "tombstone" and (known[2] or invalidated) then
-  -- Usage dies with its document; what a provider without one uses is kept.
+local gone = kind == "tombstone" or created > tonumber(known[1] or version)
+if gone and (known[2] or invalidated) then
+  -- Usage dies with its document, also if there is a new one; what a provider without one uses is kept.
   pending, inFlight, flushId = 0, 0, false
 elseif flushed then
   inFlight, flushId = 0, false
 end
-if kind == "snapshot" and used + inFlight + pending < 0 then
-  pending = -(used + inFlight)
+if kind == "snapshot" then
+  pending = math.max(pending, -math.max(0, used + inFlight))
 end
 local fields = { "v", version }
 local function keep(name, value, wanted)

@@ -26,7 +26,8 @@ local function consume(entry, dirty, cost, providerId)
     return -1, 0, 0, 0
   end
   local limit, found = tonumber(known[2] or missingLimit), known[2] and 1 or 0
-  local used = (known[1] or 0) + (known[3] or 0) + (known[4] or 0)
+  -- A reset can leave more refunds in flight than there is to refund; the flush stops at 0 too.
+  local used = math.max(0, (known[1] or 0) + (known[4] or 0)) + (known[3] or 0)
   if cost > 0 and used + cost > limit then
     return 0, used, limit, found
   end

@@ -13,9 +13,9 @@ for i, entry in ipairs(KEYS) do
   if known.err then
     limit = -3
   elseif known[1] then
-    used, limit = known[1] + (known[3] or 0) + (known[4] or 0), tonumber(known[2])
+    used, limit = math.max(0, known[1] + (known[4] or 0)) + (known[3] or 0), tonumber(known[2])
   elseif known[5] and not known[6] then
-    used, limit = (known[3] or 0) + (known[4] or 0), -1
+    used, limit = math.max(0, tonumber(known[4] or 0)) + (known[3] or 0), -1
   end
   reply[2 * i - 1] = used
   reply[2 * i] = limit

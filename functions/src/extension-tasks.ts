@@ -1,0 +1,22 @@
+import { getExtensions } from "firebase-admin/extensions";
+import { getFunctions } from "firebase-admin/functions";
+
+import type { BackfillTasks } from "./handlers/backfill-quotas";
+
+/** The task queue of an installed extension, and the state that the console shows of it. */
+export function extensionTasks(location: string, instanceId: string | undefined): BackfillTasks {
+  return {
+    async enqueue(data, taskId) {
+      const queue = getFunctions().taskQueue(`locations/${location}/functions/backfillQuotas`);
+      try {
+        await queue.enqueue(data as Record<string, unknown>, { id: taskId });
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== "functions/task-already-exists") throw error;
+      }
+    },
+    async report(state, message) {
+      // Only an extension has such a state.
+      if (instanceId !== undefined) await getExtensions().runtime().setProcessingState(state, message);
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import type { Firestore } from "@google-cloud/firestore";
+
+import { startFirebaseEmulators, type FirebaseEmulators } from "../../emulator/start.ts";
+import { Keys } from "../../functions/src/redis/keys";
+import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
+import { callFunction } from "../harness/call-function.ts";
+import { signIn } from "../harness/sign-in.ts";
+import { connectFirestore } from "../harness/test-firestore.ts";
+import { connectRedis } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
+
+const keys = new Keys("frq");
+let redisServer: RedisServer;
+let emulators: FirebaseEmulators;
+let firestore: Firestore;
+
+beforeAll(async () => {
+  redisServer = await startRedis();
+  const params = {
+    MODE: "redis-primary",
+    ON_CHANGE: "invalidate",
+    MISSING_PROVIDER: "deny",
+    // A cold process on a busy machine may take longer than 100 ms to connect, and would let Firestore decide.
+    REDIS_TIMEOUT_MS: "5000",
+  };
+  emulators = await startFirebaseEmulators({ redisPort: redisServer.port, params });
+  firestore = connectFirestore(emulators);
+}, 120_000);
+
+afterAll(async () => {
+  await firestore.terminate();
+  await emulators.stop();
+  await redisServer.stop();
+});
+
+const usedInFirestore = async (id: string) =>
+  (await firestore.collection("providers").doc(id).get()).get("aiCallsUsed") as unknown;
+
+test("Redis decides, the schedule brings the usage to Firestore, and Firestore decides while Redis is away", async () => {
+  const consume = async (providerId: string, data: object = {}) => {
+    const idToken = await signIn(emulators, { uid: providerId });
+    return callFunction(emulators.functionUrl("consumeQuota"), { providerId, ...data }, { idToken });
+  };
+  await firestore.collection("providers").doc("p1").set({ aiCallsUsed: 0, aiCallsLimit: 10 });
+  const answers = (await Promise.all(Array.from({ length: 14 }, () => consume("p1")))) as {
+    allowed: boolean;
+  }[];
+  expect(answers.filter(({ allowed }) => allowed)).toHaveLength(10);
+  expect(answers).toContainEqual(expect.objectContaining({ source: "redis", used: 10, remaining: 0 }));
+  expect(await usedInFirestore("p1")).toBe(0);
+  expect(await consume("nobody")).toMatchObject({ allowed: false, found: false, limit: 0 });
+
+  await emulators.runSchedule("syncQuotas");
+  await waitFor(async () => (await usedInFirestore("p1")) === 10, { what: "the usage in Firestore" });
+  const redis = connectRedis(redisServer.port);
+  await waitFor(async () => (await redis.exists(keys.dirty("p1"))) === 0, { what: "the entry to be clean" });
+  expect(await consume("p1")).toMatchObject({ allowed: false, used: 10 });
+  redis.disconnect();
+
+  await firestore.collection("providers").doc("p1").update({ aiCallsLimit: 12 });
+  await waitFor(async () => ((await consume("p1")) as { allowed: boolean }).allowed, {
+    what: "the new limit",
+  });
+  await emulators.runSchedule("syncQuotas");
+  await waitFor(async () => (await usedInFirestore("p1")) === 11, { what: "the eleventh call in Firestore" });
+  await redisServer.kill("SIGKILL");
+  expect(await consume("p1")).toMatchObject({ allowed: true, used: 12, source: "firestore" });
+  expect(await consume("p1")).toMatchObject({ allowed: false, used: 12, source: "firestore" });
+  await redisServer.restart();
+  const back = await waitFor(
+    async () => {
+      const answer = (await consume("p1")) as { source: string };
+      return answer.source === "redis" && answer;
+    },
+    { what: "answers from Redis" },
+  );
+  expect(back).toMatchObject({ allowed: false, used: 12, source: "redis" });
+  expect(await usedInFirestore("p1")).toBe(12);
+});
