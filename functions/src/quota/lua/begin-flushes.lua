@@ -23,7 +23,9 @@ for i = 2, #ARGV do
     amount = tonumber(known[6] or 0)
     redis.call("HDEL", entry, "p")
     if amount == 0 then
-      redis.call("PEXPIRE", entry, ttlMs)
+      if redis.call("PTTL", entry) == -1 then
+        redis.call("PEXPIRE", entry, ttlMs)
+      end
       redis.call("ZREM", dirty, providerId)
     else
       flushId = math.max(nowUs, tonumber(known[7] or 0) + 1)
