@@ -12,6 +12,7 @@ import {
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Flush } from "./flush";
 import {
+  callName,
   decideConsumption,
   InvalidQuotaDocumentError,
   missingLimit,
@@ -19,6 +20,7 @@ import {
   parseQuota,
   SYNC_FIELD,
   type MissingProvider,
+  type QuotaCall,
   type QuotaFields,
   type QuotaSnapshot,
 } from "./quota";
@@ -51,24 +53,18 @@ const UNAVAILABLE: readonly unknown[] = [
   GrpcStatus.UNKNOWN,
 ];
 
-/** Firestore gave no answer. */
+/** Firestore gave no answer. `outcome` tells whether a call may have been counted. */
 export class FirestoreUnavailableError extends Error {
   override readonly name = "FirestoreUnavailableError";
   readonly code = "firestore-unavailable";
 
   constructor(
     path: string,
+    readonly outcome: "not-executed" | "unknown",
     override readonly cause: Error,
   ) {
     super(`Firestore gave no answer for ${path}: ${cause.message}`);
   }
-}
-
-/** A call that Firestore is to decide. A negative cost refunds, for as much as has been used. */
-export interface FirestoreCall {
-  readonly providerId: string;
-  readonly cost: number;
-  readonly idempotencyKey?: string | undefined;
 }
 
 /** Whether Redis counted the call is not known, so that Firestore must not count it again. */
@@ -137,28 +133,38 @@ export class FirestoreQuotaStore {
    * @throws InvalidQuotaDocumentError
    * @throws UnknownCallError after {@link rememberUnknown}
    */
-  consume(call: FirestoreCall): Promise<FirestoreDecision> {
+  consume(call: QuotaCall): Promise<FirestoreDecision> {
     const document = this.document(call.providerId);
-    const callId = randomUUID();
+    const attempt = { callId: randomUUID(), mayBeWritten: false };
     const startedMs = Date.now();
-    return this.bounded(document.path, async () => {
-      for (let attempt = 0; ; attempt++) {
+    const decide = async () => {
+      for (let retries = 0; ; retries++) {
         try {
-          return await this.tryToConsume(document, call, callId);
+          return await this.tryToConsume(document, call, attempt);
         } catch (error) {
           if (!CONFLICTS.includes((error as { code?: unknown }).code)) throw error;
+          attempt.mayBeWritten = false;
           if (Date.now() - startedMs > this.timeoutMs) throw error;
-          await pause(Math.random() * Math.min(400, 10 * 2 ** attempt));
+          await pause(Math.random() * Math.min(400, 10 * 2 ** retries));
         }
       }
-    });
+    };
+    return this.bounded(document.path, decide, () => attempt.mayBeWritten);
   }
 
   /** Keeps Firestore from counting a call of which only Redis can tell whether it was counted. */
-  async rememberUnknown(providerId: string, idempotencyKey: string): Promise<void> {
-    const record = this.record(this.document(providerId), idempotencyKey);
+  async rememberUnknown(call: QuotaCall): Promise<void> {
+    const record = this.record(this.document(call.providerId), call);
+    if (!record) return;
     const expireAt = Timestamp.fromMillis(Date.now() + RECORD_TTL_MS);
-    await this.bounded(record.path, () => record.set({ unknown: true, expireAt }));
+    await this.bounded(record.path, async () => {
+      try {
+        await record.create({ unknown: true, expireAt });
+      } catch (error) {
+        // There is an answer already.
+        if ((error as { code?: unknown }).code !== GrpcStatus.ALREADY_EXISTS) throw error;
+      }
+    });
   }
 
   /**
@@ -226,10 +232,11 @@ export class FirestoreQuotaStore {
 
   private async tryToConsume(
     document: DocumentReference,
-    { cost, idempotencyKey }: FirestoreCall,
-    callId: string,
+    call: QuotaCall,
+    attempt: { readonly callId: string; mayBeWritten: boolean },
   ): Promise<FirestoreDecision> {
-    const record = idempotencyKey === undefined ? undefined : this.record(document, idempotencyKey);
+    const { callId } = attempt;
+    const record = this.record(document, call);
     const [current, earlier] = await this.firestore.getAll(document, ...(record ? [record] : []));
     const first = earlier?.data();
     if (first?.["unknown"]) throw new UnknownCallError("an earlier attempt had no answer from Redis");
@@ -244,7 +251,7 @@ export class FirestoreQuotaStore {
     if ((data?.[SYNC_FIELD] as DocumentData | undefined)?.["callId"] === callId) {
       return { allowed: true, ...before, found, snapshot };
     }
-    const { allowed, used } = decideConsumption(before, cost);
+    const { allowed, used } = decideConsumption(before, call.cost);
     if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
 
     const batch = this.firestore.batch();
@@ -256,6 +263,7 @@ export class FirestoreQuotaStore {
     const answer = { used, limit: before.limit, found };
     if (record)
       batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + RECORD_TTL_MS) });
+    attempt.mayBeWritten = true;
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });
     return { allowed, ...answer, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
@@ -265,8 +273,9 @@ export class FirestoreQuotaStore {
     return this.firestore.doc(`${this.collectionPath}/${providerId}`);
   }
 
-  private record(document: DocumentReference, idempotencyKey: string): DocumentReference {
-    return document.collection(CALLS).doc(createHash("sha256").update(idempotencyKey).digest("hex"));
+  private record(document: DocumentReference, call: QuotaCall): DocumentReference | undefined {
+    const name = callName(call);
+    return name === undefined ? undefined : document.collection(CALLS).doc(sha256(name));
   }
 
   /** The fields of a document that is to have been used so often. */
@@ -300,17 +309,25 @@ export class FirestoreQuotaStore {
     };
   }
 
-  private async bounded<T>(path: string, work: () => Promise<T>): Promise<T> {
+  private async bounded<T>(path: string, work: () => Promise<T>, mayBeWritten = () => false): Promise<T> {
     try {
       return await withDeadline(work(), this.timeoutMs, `no answer within ${this.timeoutMs} ms`);
     } catch (error) {
       const { code } = error as { code?: unknown };
       if (error instanceof TimeUpError || UNAVAILABLE.includes(code)) {
-        throw new FirestoreUnavailableError(path, error as Error);
+        throw new FirestoreUnavailableError(
+          path,
+          mayBeWritten() ? "unknown" : "not-executed",
+          error as Error,
+        );
       }
       throw error;
     }
   }
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 function pause(ms: number): Promise<void> {

@@ -13,6 +13,7 @@ import {
   type Consumption,
   type MissingProvider,
   type Quota,
+  type QuotaCall,
   type QuotaSnapshot,
   type QuotaStatus,
 } from "./quota";
@@ -47,7 +48,7 @@ export interface ConsumeOptions {
 }
 
 /**
- * Whether a call was counted is not known: Redis was asked and its answer did not arrive. Repeat the call with the same
+ * Whether a call was counted is not known: Redis or Firestore was asked and the answer did not arrive. Repeat the call with the same
  * idempotency key to learn it; without one it may have been counted.
  */
 export class QuotaOutcomeUnknownError extends Error {
@@ -109,7 +110,7 @@ export class QuotaService {
    * Counts a call of a provider if its quota allows it. A refusal counts nothing.
    *
    * @throws InvalidProviderIdError, InvalidCostError, InvalidIdempotencyKeyError
-   * @throws QuotaOutcomeUnknownError when Redis was asked and its answer did not arrive.
+   * @throws QuotaOutcomeUnknownError when the store that decides was asked and its answer did not arrive.
    * @throws FirestoreUnavailableError when Firestore has to decide, or must be read, and gives no answer.
    * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
    */
@@ -142,7 +143,7 @@ export class QuotaService {
     }
   }
 
-  private async decideInRedis(call: Call): Promise<QuotaConsumption> {
+  private async decideInRedis(call: QuotaCall): Promise<QuotaConsumption> {
     const { providerId } = call;
     try {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -159,32 +160,29 @@ export class QuotaService {
       if (error.outcome === "unknown") return this.reportUnknown(call, error);
       this.logs.quotaCacheBypassed(providerId, error);
     }
-    try {
-      return await this.decideInFirestore(call, { fillCache: false });
-    } catch (error) {
-      throw error instanceof UnknownCallError
-        ? new QuotaOutcomeUnknownError(call.idempotencyKey, error)
-        : error;
-    }
+    return this.decideInFirestore(call, { fillCache: false });
   }
 
-  private async reportUnknown(
-    { providerId, idempotencyKey }: Call,
-    cause: RedisUnavailableError,
-  ): Promise<never> {
-    if (idempotencyKey !== undefined) {
-      await this.orLog(() => this.firestoreStore.rememberUnknown(providerId, idempotencyKey));
+  private async reportUnknown(call: QuotaCall, cause: RedisUnavailableError): Promise<never> {
+    try {
+      await this.orLog(() => this.firestoreStore.rememberUnknown(call));
+    } catch (error) {
+      if (!(error instanceof FirestoreUnavailableError)) throw error;
     }
-    throw new QuotaOutcomeUnknownError(idempotencyKey, cause);
+    throw new QuotaOutcomeUnknownError(call.idempotencyKey, cause);
   }
 
   private async decideInFirestore(
-    call: Call,
+    call: QuotaCall,
     { fillCache }: { readonly fillCache: boolean },
   ): Promise<QuotaConsumption> {
-    const { allowed, used, limit, found, snapshot } = await this.orLog(() =>
-      this.firestoreStore.consume(call),
-    );
+    const decision = await this.orLog(() => this.firestoreStore.consume(call)).catch((error: Error) => {
+      const unknown =
+        error instanceof UnknownCallError ||
+        (error instanceof FirestoreUnavailableError && error.outcome === "unknown");
+      throw unknown ? new QuotaOutcomeUnknownError(call.idempotencyKey, error) : error;
+    });
+    const { allowed, used, limit, found, snapshot } = decision;
     if (fillCache && snapshot) await this.fill(call.providerId, snapshot);
     const status = { used, limit, remaining: Math.max(0, limit - used), hasQuota: used < limit, found };
     return { allowed, ...status, source: "firestore" };
@@ -258,10 +256,4 @@ export class QuotaService {
       return "unavailable";
     }
   }
-}
-
-interface Call {
-  readonly providerId: string;
-  readonly cost: number;
-  readonly idempotencyKey: string | undefined;
 }

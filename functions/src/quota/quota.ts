@@ -39,6 +39,18 @@ export interface Consumption extends QuotaStatus {
   readonly allowed: boolean;
 }
 
+/** A call to decide. A negative cost refunds, for as much as has been used. */
+export interface QuotaCall {
+  readonly providerId: string;
+  readonly cost: number;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** The name under which a call's answer is remembered; that of a refund is apart from that of what it refunds. */
+export function callName({ cost, idempotencyKey }: QuotaCall): string | undefined {
+  return idempotencyKey === undefined ? undefined : `${cost < 0 ? "refund" : "consume"}:${idempotencyKey}`;
+}
+
 /** Where a provider document keeps its quota, and what holds where it says nothing. */
 export interface QuotaFields {
   readonly usedField: string;

@@ -4,7 +4,7 @@ import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas, readQuotas } from "../redis/lua.generated";
 import { runScript } from "../redis/script";
 import type { Flush } from "./flush";
-import type { Quota, QuotaSnapshot } from "./quota";
+import { callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
 
 /**
  * What Redis knows of a provider: its quota; that it has no document, and what it used without one; or nothing that can
@@ -24,13 +24,6 @@ export type ConsumeOutcome =
       readonly found: boolean;
     }
   | { readonly kind: "miss" };
-
-/** A call to decide. A negative cost refunds, and is accepted for as much as has been used. */
-export interface ConsumeCall {
-  readonly providerId: string;
-  readonly cost: number;
-  readonly idempotencyKey?: string | undefined;
-}
 
 /**
  * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
@@ -68,7 +61,7 @@ export const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
   private readonly reads = new Batcher<string, QuotaEntry>((providerIds) => this.readMany(providerIds));
-  private readonly calls = new Batcher<ConsumeCall, ConsumeOutcome>((calls) => this.consumeMany(calls));
+  private readonly calls = new Batcher<QuotaCall, ConsumeOutcome>((calls) => this.consumeMany(calls));
 
   constructor(
     private readonly redis: RedisConnection,
@@ -84,7 +77,7 @@ export class RedisQuotaStore {
    * Decides a call and counts it if it is within the quota. With an idempotency key a repeated call has the answer of
    * the first that was accepted.
    */
-  consume(call: ConsumeCall): Promise<ConsumeOutcome> {
+  consume(call: QuotaCall): Promise<ConsumeOutcome> {
     return this.calls.ask(call);
   }
 
@@ -188,7 +181,7 @@ export class RedisQuotaStore {
     });
   }
 
-  private async consumeMany(calls: readonly ConsumeCall[]): Promise<ConsumeOutcome[]> {
+  private async consumeMany(calls: readonly QuotaCall[]): Promise<ConsumeOutcome[]> {
     const keys = calls.flatMap(({ providerId }) => [
       this.keys.quota(providerId),
       this.keys.dirty(providerId),
@@ -196,9 +189,10 @@ export class RedisQuotaStore {
     const reply = (await runScript(this.redis, consumeQuotas, {
       missingLimit: this.options.missingLimit ?? -1,
       recordTtlMs: RECORD_TTL_MS,
-      calls: calls.flatMap(({ providerId, cost, idempotencyKey }) => {
-        if (idempotencyKey === undefined) return [cost, providerId, 0];
-        return [cost, providerId, keys.push(this.keys.call(providerId, idempotencyKey))];
+      calls: calls.flatMap((call) => {
+        const { cost, providerId } = call;
+        const name = callName(call);
+        return [cost, providerId, name === undefined ? 0 : keys.push(this.keys.call(providerId, name))];
       }),
       keys,
     })) as number[];
