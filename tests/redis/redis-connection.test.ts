@@ -1,4 +1,5 @@
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import type { Redis } from "ioredis";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { takeFixedWindow } from "../../functions/src/redis/lua.generated";
@@ -12,6 +13,8 @@ import { waitFor } from "../harness/wait-for.ts";
 const TIMEOUT_MS = 200;
 /** Room for a busy machine above the time limit. */
 const SLACK_MS = 400;
+/** Nobody waited for Redis: far below the time limit. */
+const AT_ONCE_MS = 50;
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -25,10 +28,50 @@ function connectTo(port: number) {
   return { connection, recorded, ping: () => connection.run((redis) => redis.ping()) };
 }
 
-async function ownRedis(): Promise<RedisServer> {
-  const server = await startRedis();
+async function ownRedis(args: string[] = []): Promise<RedisServer> {
+  const server = await startRedis({ args });
   closing.push(() => server.stop());
   return server;
+}
+
+function directTo(port: number): Redis {
+  const client = connectRedis(port);
+  closing.push(() => client.disconnect());
+  return client;
+}
+
+interface ProxyOptions {
+  readonly onRequest?: (data: Buffer) => void;
+  readonly onReply?: (data: Buffer, client: Socket) => void;
+  /** Ignores that clients close their side, as a server does that hangs. */
+  readonly staysOpen?: boolean;
+}
+
+/** A TCP proxy that passes requests on at once, and replies as it is told. */
+async function startProxy(
+  targetPort: number,
+  { onRequest, onReply = (data, client) => client.write(data), staysOpen = false }: ProxyOptions,
+): Promise<number> {
+  const clients = new Set<Socket>();
+  const proxy = createServer({ allowHalfOpen: staysOpen }, (client) => {
+    clients.add(client);
+    const server = connect(targetPort, "127.0.0.1");
+    client.on("data", (data) => {
+      onRequest?.(data);
+      server.write(data);
+    });
+    server.on("data", (data) => {
+      if (!client.destroyed) onReply(data, client);
+    });
+    client.on("close", () => server.destroy()).on("error", () => server.destroy());
+    server.on("error", () => client.destroy());
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => proxy.once("listening", resolve));
+  closing.push(() => {
+    proxy.close();
+    for (const client of clients) client.destroy();
+  });
+  return (proxy.address() as AddressInfo).port;
 }
 
 /** Expects failure within the time limit, and returns the error. */
@@ -43,6 +86,17 @@ async function failure(operation: () => Promise<unknown>): Promise<RedisUnavaila
   expect(performance.now() - start).toBeLessThan(TIMEOUT_MS + SLACK_MS);
   expect(error).toBeInstanceOf(RedisUnavailableError);
   return error as RedisUnavailableError;
+}
+
+/** The typical time that an operation takes to fail; one alone may meet a pause of a busy machine. */
+async function timeToFail(operation: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const start = performance.now();
+    await failure(operation);
+    times.push(performance.now() - start);
+  }
+  return times.sort((left, right) => left - right)[2]!;
 }
 
 test("the first operation opens one connection, which all share", async () => {
@@ -80,13 +134,59 @@ test("a stopped server costs no more than the time limit, and answers again once
   await waitFor(async () => (await ping()) === "PONG", { what: "an answer after SIGCONT" });
 });
 
-test("a killed server fails at once, and the connection finds it again without a restart", async () => {
+test("a server that stays stopped costs the time limit for about a second, and then nothing", async () => {
+  const server = await ownRedis();
+  const { ping } = connectTo(server.port);
+  await ping();
+  await server.kill("SIGSTOP");
+  await waitFor(async () => (await timeToFail(ping)) < AT_ONCE_MS, {
+    what: "operations to fail at once",
+    timeoutMs: 4000,
+  });
+  expect((await failure(ping)).outcome).toBe("not-executed");
+  expect(await timeToFail(ping)).toBeLessThan(AT_ONCE_MS);
+});
+
+test("a server that takes no connections costs the time limit for less than a second, and then nothing", async () => {
+  const server = await ownRedis(["--tcp-backlog", "1"]);
+  await server.kill("SIGSTOP");
+  // The kernel accepts these in its place, until there is no room for more.
+  for (let i = 0; i < 8; i++) {
+    const waiting = connect(server.port, "127.0.0.1").on("error", () => {});
+    closing.push(() => waiting.destroy());
+  }
+  const { ping } = connectTo(server.port);
+  await waitFor(async () => (await timeToFail(ping)) < AT_ONCE_MS, {
+    what: "operations to fail at once",
+    timeoutMs: 4000,
+  });
+});
+
+test("what an operation waits for ends too, soon after its caller has gone", async () => {
+  const server = await ownRedis();
+  const { connection, ping } = connectTo(server.port);
+  await ping();
+  await server.kill("SIGSTOP");
+  const start = performance.now();
+  const ended = new Promise<number>((resolve) => {
+    const work = async (redis: Redis) => {
+      await redis.ping().finally(() => resolve(performance.now() - start));
+    };
+    void failure(() => connection.run(work)).catch(() => {});
+  });
+  expect(await ended).toBeLessThan(TIMEOUT_MS + SLACK_MS);
+});
+
+test("a killed server fails at once with the cause, and the connection finds it again without a restart", async () => {
   const server = await ownRedis();
   const { ping, recorded } = connectTo(server.port);
   await ping();
   await server.kill("SIGKILL");
   await waitFor(() => recorded.events().includes("redis_unreachable"), { what: "the loss to be noticed" });
-  expect((await failure(ping)).outcome).toBe("not-executed");
+  const error = await failure(ping);
+  expect(error.outcome).toBe("not-executed");
+  expect(error.message).toMatch(/gave no answer: .*ECONNREFUSED/);
+  expect(await timeToFail(ping)).toBeLessThan(AT_ONCE_MS);
   await server.restart();
   await waitFor(async () => (await ping()) === "PONG", { what: "an answer after the restart" });
   expect(recorded.events()).toEqual(["redis_unreachable", "redis_reachable_again"]);
@@ -94,8 +194,7 @@ test("a killed server fails at once, and the connection finds it again without a
 
 test("an operation that waited for the connection in vain is not run once it is there", async () => {
   const upstream = await ownRedis();
-  const direct = connectRedis(upstream.port);
-  closing.push(() => direct.disconnect());
+  const direct = directTo(upstream.port);
   const proxy = await startHeldProxy(upstream.port);
   closing.push(() => proxy.close());
 
@@ -109,36 +208,28 @@ test("an operation that waited for the connection in vain is not run once it is 
 
 test("an operation whose reply is lost is not sent again", async () => {
   const upstream = await ownRedis();
-  const direct = connectRedis(upstream.port);
-  closing.push(() => direct.disconnect());
+  const direct = directTo(upstream.port);
   let cutAtReplyTo = "";
-  const proxy = createServer((client) => {
-    const server = connect(upstream.port, "127.0.0.1");
-    let cut = false;
-    client.on("data", (data) => {
-      cut ||= cutAtReplyTo !== "" && data.includes(cutAtReplyTo);
-      server.write(data);
-    });
-    server.on("data", (data) => (cut ? client.destroy() : client.write(data)));
-    client.on("close", () => server.destroy()).on("error", () => server.destroy());
-    server.on("error", () => client.destroy());
-  }).listen(0, "127.0.0.1");
-  await new Promise((resolve) => proxy.once("listening", resolve));
-  closing.push(() => proxy.close());
+  let cut = false;
+  const proxy = await startProxy(upstream.port, {
+    onRequest: (data) => void (cut ||= cutAtReplyTo !== "" && data.includes(cutAtReplyTo)),
+    onReply: (data, client) => void (cut ? client.destroy() : client.write(data)),
+  });
 
-  const { connection, ping } = connectTo((proxy.address() as AddressInfo).port);
+  const { connection, ping } = connectTo(proxy);
   await ping();
   cutAtReplyTo = "incr";
   const error = await failure(() => connection.run((redis) => redis.incr("counter")));
   expect(error.outcome).toBe("unknown");
+  cutAtReplyTo = "";
+  cut = false;
   await waitFor(async () => (await ping()) === "PONG", { what: "the connection to come back" });
   expect(await direct.get("counter")).toBe("1");
 });
 
 test("after READONLY, as behind a failover, the connection is renewed", async () => {
   const [primary, replica] = [await ownRedis(), await ownRedis()];
-  const control = connectRedis(replica.port);
-  closing.push(() => control.disconnect());
+  const control = directTo(replica.port);
   await control.replicaof("127.0.0.1", primary.port);
   const { connection } = connectTo(replica.port);
   const clientId = () => connection.run((redis) => redis.client("ID") as Promise<number>);
@@ -148,7 +239,82 @@ test("after READONLY, as behind a failover, the connection is renewed", async ()
   expect(error.message).toContain("READONLY");
   await waitFor(async () => (await clientId()) !== before, { what: "another connection" });
   await control.replicaof("NO", "ONE");
-  expect(await connection.run((redis) => redis.set("key", "1"))).toBe("OK");
+  // CLIENT is answered before the connection is ready for other commands.
+  const write = () => connection.run((redis) => redis.set("key", "1"));
+  expect(await waitFor(write, { what: "the write" })).toBe("OK");
+});
+
+test("after MASTERDOWN, as of a replica without its primary, the connection is renewed", async () => {
+  const server = await ownRedis(["--replica-serve-stale-data", "no", "--replicaof", "127.0.0.1", "1"]);
+  const { connection } = connectTo(server.port);
+  const clientId = () => connection.run((redis) => redis.client("ID") as Promise<number>);
+  const before = await clientId();
+  const error = await failure(() => connection.run((redis) => redis.get("key")));
+  expect(error.message).toContain("MASTERDOWN");
+  expect(error.outcome).toBe("not-executed");
+  await waitFor(async () => (await clientId()) !== before, { what: "another connection" });
+});
+
+/** Lets the server reply with an error of its own choice. */
+const replyWith = (error: string) => (redis: Redis) => redis.eval(`return redis.error_reply("${error}")`, 0);
+
+test("after LOADING the connection is renewed; after other errors it is kept", async () => {
+  const { connection } = connectTo(testRedisPort());
+  const clientId = () => connection.run((redis) => redis.client("ID") as Promise<number>);
+  const before = await clientId();
+  for (const error of ["ERR of another kind", "ERR READONLY is not its first word"]) {
+    await failure(() => connection.run(replyWith(error)));
+    expect(await clientId()).toBe(before);
+  }
+  await failure(() => connection.run(replyWith("LOADING Redis is loading the dataset in memory")));
+  await waitFor(async () => (await clientId()) !== before, { what: "another connection" });
+});
+
+test("any number of READONLY replies at once renew the connection once", async () => {
+  const server = await ownRedis();
+  const direct = directTo(server.port);
+  const connections = async () =>
+    Number(/total_connections_received:(\d+)/.exec(await direct.info("stats"))![1]);
+  const { connection, ping } = connectTo(server.port);
+  const disconnect = await connection.run((redis) => Promise.resolve(jest.spyOn(redis, "disconnect")));
+  const before = await connections();
+  const readonly = replyWith("READONLY You can't write against a read only replica.");
+  await Promise.all(Array.from({ length: 40 }, () => failure(() => connection.run(readonly))));
+  await waitFor(async () => (await ping()) === "PONG", { what: "the connection to come back" });
+  expect(disconnect).toHaveBeenCalledTimes(1);
+  expect(await connections()).toBe(before + 1);
+});
+
+test("a server that keeps a renewed connection open does not hold up the next", async () => {
+  const upstream = await ownRedis();
+  const { connection, ping } = connectTo(await startProxy(upstream.port, { staysOpen: true }));
+  await failure(() => connection.run(replyWith("READONLY You can't write against a read only replica.")));
+  await waitFor(async () => (await ping()) === "PONG", { what: "another connection", timeoutMs: 1500 });
+});
+
+test("nothing is sent once the time is up, where a script's text follows upon its hash", async () => {
+  const upstream = await ownRedis();
+  const direct = directTo(upstream.port);
+  const sent: string[] = [];
+  let replyLate = () => {};
+  const proxy = await startProxy(upstream.port, {
+    onRequest: (data) => sent.push(data.toString()),
+    onReply: (data, client) => {
+      const reply = () => void client.write(data);
+      if (data.includes("NOSCRIPT")) replyLate = reply;
+      // Connecting takes a part of the time, so that the script's own time limit ends later than its caller's.
+      else setTimeout(reply, data.includes("redis_version") ? TIMEOUT_MS * 0.4 : 0);
+    },
+  });
+  const { connection } = connectTo(proxy);
+  const input = { counters: ["counter"], cost: 1, charge: 1, limits: [10, 60_000] };
+  const error = await failure(() => runScript(connection, takeFixedWindow, input));
+  expect(error.outcome).toBe("unknown");
+  replyLate();
+  await new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
+  expect(sent.filter((request) => request.includes("evalsha"))).toHaveLength(1);
+  expect(sent.filter((request) => /\beval\b/.test(request))).toEqual([]);
+  expect(await direct.exists("counter")).toBe(0);
 });
 
 test("a full server refuses without effect", async () => {
@@ -163,8 +329,7 @@ test("a full server refuses without effect", async () => {
 
 test("a script survives SCRIPT FLUSH", async () => {
   const server = await ownRedis();
-  const direct = connectRedis(server.port);
-  closing.push(() => direct.disconnect());
+  const direct = directTo(server.port);
   const { connection } = connectTo(server.port);
   const input = { counters: [uniquePrefix()], cost: 1, charge: 1, limits: [10, 60_000] };
   const count = async () => ((await runScript(connection, takeFixedWindow, input)) as number[])[2];
