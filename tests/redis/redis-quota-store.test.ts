@@ -2,9 +2,10 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 
 import type { QuotaSnapshot } from "../../functions/src/quota/quota";
-import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
-import { RedisConnection } from "../../functions/src/redis/connection";
+import { RECORD_TTL_MS, RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
+import { startRedis } from "../../scripts/redis-server.mjs";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 
@@ -121,6 +122,26 @@ test("what Firestore said over 60 s ago may update an entry but never create one
   expect(await store.read("p1")).toMatchObject({ quota: { used: 2 } });
 });
 
+test("a late update gives an entry no more time, one in time does", async () => {
+  await store.apply("p1", snapshot(1));
+  await redis.pexpire(keys.quota("p1"), 5000);
+  expect(await store.apply("p1", { ...snapshot(2), asOfMs: Date.now() - 61_000 })).toBe("applied");
+  const left = await redis.pttl(keys.quota("p1"));
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThanOrEqual(5000);
+  await store.apply("p1", { ...snapshot(3), asOfMs: Date.now() - 50_000 });
+  expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(TTL_SECONDS * 900 - 1000);
+});
+
+test("a tombstone lives for 108 s to 120 s, however long the TTL of a quota is", async () => {
+  const ids = Array.from({ length: 30 }, (_, i) => `p${i}`);
+  await Promise.all(ids.map((id) => store.apply(id, tombstone(1))));
+  for (const ttlMs of await Promise.all(ids.map((id) => redis.pttl(keys.quota(id))))) {
+    expect(ttlMs).toBeGreaterThan(107_000);
+    expect(ttlMs).toBeLessThanOrEqual(120_000);
+  }
+});
+
 test("in whatever order, and however often, changes arrive, the newest remains", async () => {
   const change = fc.record({
     version: fc.integer({ min: 1, max: 6 }),
@@ -158,4 +179,202 @@ test.each(["a{b}c", "}{", "line\nbreak", "space and ü", "q:x:y"])(
 test("keys of one bucket share a slot, and the bucket is the id's CRC16 modulo 16", () => {
   // The check value of CRC-16/XMODEM, as in appendix A of the Redis Cluster specification.
   expect(new Keys("p").quota("123456789")).toBe(`p:{${0x31c3 % 16}}:q:123456789`);
+});
+
+test("a full server still takes changes of what it holds, and refuses what is new", async () => {
+  const server = await startRedis();
+  const direct = connectRedis(server.port);
+  const full = new RedisConnection(
+    { host: "127.0.0.1", port: server.port, timeoutMs: 2000 },
+    recordLogs().logs,
+  );
+  const fullStore = new RedisQuotaStore(full, keys, { ttlSeconds: TTL_SECONDS, missingLimit: 100 });
+  try {
+    for (const id of ["updated", "invalidated", "deleted"]) await fullStore.apply(id, snapshot(1));
+    await direct.config("SET", "maxmemory", "1");
+    expect(await fullStore.apply("updated", snapshot(2))).toBe("applied");
+    expect(await fullStore.invalidate("invalidated", snapshot(2))).toBe("applied");
+    expect(await fullStore.apply("deleted", tombstone(2))).toBe("applied");
+    expect(await fullStore.read("updated")).toMatchObject({ quota: { used: 2 } });
+    expect(await fullStore.read("invalidated")).toEqual({ kind: "miss" });
+    expect(await fullStore.read("deleted")).toEqual({ kind: "tombstone", used: 0 });
+    for (const id of ["updated", "invalidated", "deleted"])
+      expect(await direct.pttl(keys.quota(id))).toBeGreaterThan(0);
+
+    for (const refused of [
+      fullStore.apply("new", snapshot(1)),
+      fullStore.consume({ providerId: "updated", cost: 1 }),
+    ]) {
+      const error: unknown = await refused.catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(RedisUnavailableError);
+      expect(error).toMatchObject({ outcome: "not-executed", message: expect.stringContaining("OOM") });
+    }
+    expect(await fullStore.read("updated")).toMatchObject({ quota: { used: 2 } });
+  } finally {
+    full.close();
+    direct.disconnect();
+    await server.stop();
+  }
+});
+
+describe("a call", () => {
+  const consume = (cost = 1, idempotencyKey?: string) =>
+    store.consume({ providerId: "p1", cost, idempotencyKey });
+  const fields = () => redis.hgetall(keys.quota("p1"));
+  const dirtySince = () => redis.zscore(keys.dirty("p1"), "p1");
+  const keyCount = async () => (await redis.keys(`${keys.quota("p1").split(":")[0]}:*`)).length;
+
+  test("of a provider that Redis does not know is a miss, as is one of an invalidated entry", async () => {
+    expect(await consume()).toEqual({ kind: "miss" });
+    expect(await keyCount()).toBe(0);
+    await store.invalidate("p1", snapshot(1));
+    expect(await consume()).toEqual({ kind: "miss" });
+  });
+
+  test("within the limit is counted, and one above it leaves everything as it was", async () => {
+    await store.apply("p1", snapshot(1, 7, 10));
+    expect(await consume(4)).toEqual({ kind: "refused", used: 7, limit: 10, found: true });
+    expect(await fields()).toEqual({ u: "7", l: "10", v: String(T0 + 1) });
+    expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(0);
+    expect(await dirtySince()).toBeNull();
+    expect(await consume(3)).toEqual({ kind: "accepted", used: 10, limit: 10, found: true });
+    expect(await consume()).toEqual({ kind: "refused", used: 10, limit: 10, found: true });
+    expect(await store.read("p1")).toEqual({ kind: "snapshot", quota: { used: 10, limit: 10 } });
+    expect(await fields()).toMatchObject({ u: "7", p: "3" });
+  });
+
+  test("of any number at once is accepted exactly as often as the limit allows", async () => {
+    await store.apply("p1", snapshot(1, 0, 150));
+    const outcomes = await Promise.all(Array.from({ length: 400 }, () => consume()));
+    const used = outcomes.flatMap((outcome) => (outcome.kind === "accepted" ? outcome.used : []));
+    expect(used.sort((left, right) => left - right)).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
+  });
+
+  test("makes its entry dirty since then and keeps it from expiring, until Firestore has it", async () => {
+    await store.apply("p1", snapshot(1, 7, 10));
+    const before = await store.nowMs();
+    await consume(1);
+    const since = Number(await dirtySince());
+    expect(since).toBeGreaterThanOrEqual(before);
+    expect(since).toBeLessThanOrEqual(await store.nowMs());
+    await consume(1);
+    expect(Number(await dirtySince())).toBe(since);
+    expect(await redis.pttl(keys.quota("p1"))).toBe(-1);
+    expect(await store.hasDirtyProviders()).toBe(true);
+
+    const [flush] = await store.beginFlushes(["p1"]);
+    expect(flush).toMatchObject({ providerId: "p1", amount: 2, base: { used: 7, limit: 10 } });
+    expect(await fields()).toMatchObject({ u: "7", f: "2", i: String(flush!.flushId) });
+    expect(await redis.pttl(keys.quota("p1"))).toBe(-1);
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 9 } });
+
+    await store.apply("p1", { ...snapshot(2, 9, 10), marker: flush!.flushId });
+    expect(await fields()).toEqual({ u: "9", l: "10", v: String(T0 + 2), m: String(flush!.flushId) });
+    expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(TTL_SECONDS * 900 - 1000);
+    expect(await dirtySince()).toBeNull();
+    expect(await store.hasDirtyProviders()).toBe(false);
+  });
+
+  test("during a flush stays pending when that ends, since no later than it", async () => {
+    await store.apply("p1", snapshot(1, 0, 10));
+    await consume(2);
+    const [flush] = await store.beginFlushes(["p1"]);
+    await consume(3);
+    expect(await store.beginFlushes(["p1"])).toEqual([flush]);
+    // A change that does not contain the flush leaves it under way.
+    await store.apply("p1", snapshot(2, 1, 10));
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
+    await store.apply("p1", { ...snapshot(3, 3, 10), marker: flush!.flushId });
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
+    expect(await fields()).toMatchObject({ u: "3", p: "3" });
+    expect(await redis.pttl(keys.quota("p1"))).toBe(-1);
+    expect(Number(await dirtySince())).toBe(Math.floor(flush!.flushId / 1000));
+    const [next] = await store.beginFlushes(["p1"]);
+    expect(next).toMatchObject({ amount: 3 });
+    expect(next!.flushId).toBeGreaterThan(flush!.flushId);
+  });
+
+  test("is refunded for no more than has been used", async () => {
+    await store.apply("p1", snapshot(1, 2, 10));
+    await consume(1);
+    expect(await consume(-2)).toEqual({ kind: "accepted", used: 1, limit: 10, found: true });
+    expect(await consume(-5)).toEqual({ kind: "accepted", used: 0, limit: 10, found: true });
+    expect(await consume(-5)).toEqual({ kind: "accepted", used: 0, limit: 10, found: true });
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 0 } });
+    expect(await store.beginFlushes(["p1"])).toMatchObject([{ amount: -2 }]);
+  });
+
+  test("that is refunded whole leaves nothing to flush, and its entry gets its TTL back", async () => {
+    await store.apply("p1", snapshot(1, 2, 10));
+    await consume(1);
+    await consume(-1);
+    expect(await store.beginFlushes(["p1"])).toEqual([]);
+    expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(0);
+    expect(await dirtySince()).toBeNull();
+  });
+
+  test("that is repeated with its key has the first answer, and is counted once", async () => {
+    await store.apply("p1", snapshot(1, 0, 10));
+    const first = await consume(2, "k1");
+    expect(first).toEqual({ kind: "accepted", used: 2, limit: 10, found: true });
+    await consume(1, "k2");
+    await store.apply("p1", snapshot(2, 5, 10));
+    expect(await consume(2, "k1")).toEqual(first);
+    expect(await Promise.all([consume(2, "k1"), consume(2, "k1")])).toEqual([first, first]);
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 8 } });
+    // The refund of a call may have the call's key.
+    expect(await consume(-2, "k1")).toMatchObject({ kind: "accepted", used: 6 });
+    expect(await consume(-2, "k1")).toMatchObject({ kind: "accepted", used: 6 });
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
+    const records = await redis.keys(`${keys.quota("p1").split(":")[0]}:*:k:*`);
+    expect(records).toHaveLength(3);
+    for (const record of records) {
+      const ttlMs = await redis.pttl(record);
+      expect(ttlMs).toBeGreaterThan(RECORD_TTL_MS - 60_000);
+      expect(ttlMs).toBeLessThanOrEqual(RECORD_TTL_MS);
+    }
+  });
+
+  test("that is refused, or a miss, leaves no record of its key, and is decided anew", async () => {
+    expect(await consume(2, "k1")).toEqual({ kind: "miss" });
+    expect(await keyCount()).toBe(0);
+    await store.apply("p1", snapshot(1, 9, 10));
+    expect(await consume(2, "k1")).toMatchObject({ kind: "refused" });
+    expect(await keyCount()).toBe(1);
+    await store.apply("p1", snapshot(2, 9, 20));
+    expect(await consume(2, "k1")).toEqual({ kind: "accepted", used: 11, limit: 20, found: true });
+  });
+
+  test("of a provider without a document is decided by the default limit, or refused where there is none", async () => {
+    await store.apply("p1", tombstone(1));
+    const strict = new RedisQuotaStore(connection, keys, {
+      ttlSeconds: TTL_SECONDS,
+      missingLimit: undefined,
+    });
+    expect(await strict.consume({ providerId: "p1", cost: 1 })).toEqual({
+      kind: "refused",
+      used: 0,
+      limit: 0,
+      found: false,
+    });
+    expect(await fields()).toEqual({ v: String(T0 + 1) });
+    expect(await consume(100)).toEqual({ kind: "accepted", used: 100, limit: 100, found: false });
+    expect(await consume(1)).toEqual({ kind: "refused", used: 100, limit: 100, found: false });
+    expect(await store.read("p1")).toEqual({ kind: "tombstone", used: 100 });
+    expect(await store.beginFlushes(["p1"])).toMatchObject([{ amount: 100, base: "none" }]);
+  });
+
+  test("that finds a key which is no entry is a miss, and so is a read; those sent with it are not concerned", async () => {
+    const ids = Array.from({ length: 40 }, (_, i) => `p${i}`);
+    await Promise.all(ids.map((id) => store.apply(id, snapshot(1, 0, 10))));
+    await redis.set(keys.quota("p7"), "no hash");
+    const outcomes = await Promise.all(ids.map((providerId) => store.consume({ providerId, cost: 1 })));
+    const entries = await Promise.all(ids.map((id) => store.read(id)));
+    ids.forEach((id, i) => {
+      const isBad = id === "p7";
+      expect(outcomes[i]).toMatchObject(isBad ? { kind: "miss" } : { kind: "accepted", used: 1 });
+      expect(entries[i]).toMatchObject(isBad ? { kind: "miss" } : { quota: { used: 1, limit: 10 } });
+    });
+    expect(await redis.get(keys.quota("p7"))).toBe("no hash");
+  });
 });
