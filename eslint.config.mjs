@@ -1,31 +1,91 @@
 import tseslint from "typescript-eslint";
 
-/** The layers of functions/src, and what each may not import: dependencies point from handlers to services to stores. */
 const DOMAINS = ["quota", "rate-limit"];
+/** The files of the domains that make use of stores. */
+const SERVICES = ["quota-backfill", "quota-mirror", "quota-service", "quota-sync", "rate-limiter"];
+/** The files at the top of functions/src that only the entry file knows. */
+const ENTRY = ["index", "context", "extension-tasks"];
 
-const forbid = (files, ...patterns) => ({
-  files,
-  rules: {
-    "no-restricted-imports": [
-      "error",
-      { patterns: patterns.map(({ group, message }) => ({ group, message })) },
-    ],
-  },
-});
-
-const PARAMS = { group: ["**/config/params"], message: "Only index.ts and context.ts read params." };
-const OUTER = {
-  group: ["**/handlers/*", "**/context", "**/index"],
-  message: "Domains and adapters know nothing of handlers and the composition root.",
+const PROCESS = {
+  regex: "^(node:)?process$",
+  message: "Only config/params.ts reads the environment.",
 };
-const CONFIG = {
-  group: ["**/config/*"],
-  message: "A domain takes options; it does not know where they are set.",
+const IOREDIS = { regex: "^ioredis(/|$)", message: "Only redis/ uses ioredis." };
+const FIREBASE_ADMIN = {
+  regex: "^firebase-admin(/|$)",
+  message: "Only context.ts and extension-tasks.ts use firebase-admin.",
 };
 const FIREBASE_FUNCTIONS = {
-  group: ["firebase-functions", "firebase-functions/*"],
-  message: "Domains run outside of Cloud Functions too.",
+  regex: "^firebase-functions(/|$)",
+  message: "What is behind the handlers runs outside of Cloud Functions too.",
 };
+const PARAMS = {
+  regex: "^firebase-functions/params$|^\\./params$|/config/params$",
+  message: "Only index.ts and context.ts read params.",
+};
+const CONFIG = {
+  regex: "/config/",
+  message: "What is behind the handlers takes options; it does not know where they are set.",
+};
+const OUTER = {
+  regex: `/handlers/|^\\.\\.?/(.*/)?(${ENTRY.join("|")})$`,
+  message: "What is behind the handlers knows nothing of them, nor of the composition root.",
+};
+const REDIS = { regex: "/redis/", message: "Handlers use services; these know of Redis." };
+const STORES = {
+  regex: "-store$",
+  importNamePattern: "Store$",
+  message:
+    "Handlers use services; these know of stores. Of a store's file, handlers may know errors and types.",
+};
+const SERVICE_FILES = {
+  regex: `/(${SERVICES.join("|")})$`,
+  message: "Services use stores and decisions, not the other way round.",
+};
+const domains = (names, message) => ({ regex: `/(${names.join("|")})/`, message });
+
+/** What files of functions/src may not import. Of several entries for a file the last alone holds. */
+const layer = (files, ...patterns) => ({
+  files: files.map((file) => `functions/src/${file}`),
+  rules: { "no-restricted-imports": ["error", { patterns: [PROCESS, ...patterns] }] },
+});
+
+const BEHIND_HANDLERS = [PARAMS, CONFIG, OUTER, FIREBASE_ADMIN, FIREBASE_FUNCTIONS];
+
+/** Dependencies point from the entry to handlers, services, stores, Redis. */
+const LAYERS = [
+  layer(["**/*.ts"], IOREDIS, FIREBASE_ADMIN),
+  layer(["context.ts"], IOREDIS),
+  layer(["extension-tasks.ts"], IOREDIS, PARAMS),
+  layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
+    regex: "/(index|extension-tasks)$",
+    message: "Handlers are given what they need.",
+  }),
+  layer(["config/**/*.ts"], PARAMS, OUTER, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),
+  layer(["config/params.ts"], OUTER, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),
+  ...DOMAINS.flatMap((domain) => {
+    const others = domains(
+      DOMAINS.filter((other) => other !== domain),
+      "Domains do not import each other.",
+    );
+    return [
+      layer([`${domain}/**/*.ts`], ...BEHIND_HANDLERS, IOREDIS, others, SERVICE_FILES),
+      layer(
+        SERVICES.map((service) => `${domain}/${service}.ts`),
+        ...BEHIND_HANDLERS,
+        IOREDIS,
+        others,
+      ),
+    ];
+  }),
+  layer(
+    ["observability/**/*.ts", "validation.ts", "deadline.ts"],
+    ...BEHIND_HANDLERS,
+    IOREDIS,
+    domains([...DOMAINS, "redis"], "What all layers use knows none of them."),
+  ),
+  layer(["redis/**/*.ts"], ...BEHIND_HANDLERS, domains(DOMAINS, "Redis knows nothing of the domains.")),
+];
 
 export default tseslint.config(
   { ignores: ["**/node_modules/**", "**/dist/**", "**/*.generated.ts", "**/.tmp/**"] },
@@ -46,7 +106,9 @@ export default tseslint.config(
       "no-console": "error",
       "no-restricted-properties": [
         "error",
-        { object: "process", property: "env", message: "Only config/params.ts reads the environment." },
+        { object: "process", property: "env", message: PROCESS.message },
+        { object: "globalThis", property: "process", message: PROCESS.message },
+        { object: "global", property: "process", message: PROCESS.message },
       ],
     },
   },
@@ -60,22 +122,5 @@ export default tseslint.config(
       "@typescript-eslint/switch-exhaustiveness-check": "error",
     },
   },
-  forbid(["functions/src/handlers/**/*.ts"], PARAMS),
-  forbid(
-    ["functions/src/{redis,observability}/**/*.ts", "functions/src/{validation,deadline}.ts"],
-    PARAMS,
-    OUTER,
-    CONFIG,
-    FIREBASE_FUNCTIONS,
-    {
-      group: DOMAINS.map((domain) => `**/${domain}/*`),
-      message: "Adapters know nothing of the domains.",
-    },
-  ),
-  ...DOMAINS.map((domain) =>
-    forbid([`functions/src/${domain}/**/*.ts`], PARAMS, OUTER, CONFIG, FIREBASE_FUNCTIONS, {
-      group: DOMAINS.filter((other) => other !== domain).map((other) => `**/${other}/*`),
-      message: "Domains do not import each other.",
-    }),
-  ),
+  ...LAYERS,
 );
