@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EmulatedProject } from "../emulator/emulated-project.ts";
-import type { QuotaCheck } from "../functions/dist/quota/quota-service.js";
+import type { QuotaCheck, QuotaConsumption } from "../functions/dist/quota/quota-service.js";
 import type { Decision } from "../functions/dist/rate-limit/rate-limiter.js";
 import { callFunction } from "../tests/harness/call-function.ts";
 import { signIn } from "../tests/harness/sign-in.ts";
@@ -29,6 +29,11 @@ export class AppUser {
 
   checkQuota(providerId: string): Promise<Timed<QuotaCheck>> {
     return this.#call("checkQuota", { providerId });
+  }
+
+  /** Counts a call of a provider; only the provider itself, and administrators, may. */
+  consumeQuota(providerId: string): Promise<Timed<QuotaConsumption>> {
+    return this.#call("consumeQuota", { providerId });
   }
 
   checkRateLimit(data: { policy: string; peek?: boolean }): Promise<Timed<Decision>> {

@@ -12,6 +12,7 @@ import { CleanUp, type Stack, startStack } from "./stack.ts";
 import { refuseBadInput } from "./steps/bad-input.ts";
 import { propagateChanges } from "./steps/changes.ts";
 import { checkAll } from "./steps/checks.ts";
+import { consumeQuotas } from "./steps/consume.ts";
 import { checkInProcess } from "./steps/in-process.ts";
 import { surviveOutage } from "./steps/outage.ts";
 import { hitRateLimit } from "./steps/rate-limit.ts";
@@ -29,6 +30,7 @@ const STEPS: [title: string, step: Step][] = [
   ["Check quotas through the callable", checkAll],
   ["Check quotas in process", checkInProcess],
   ["Change a limit, delete a provider", propagateChanges],
+  ["Consume quotas", consumeQuotas],
   ["Reach a rate limit", hitRateLimit],
   ["Stop Redis and start it again", surviveOutage],
   ["Refuse bad input", refuseBadInput],
