@@ -65,8 +65,21 @@ test.each<[Partial<ParamValues>, RegExp]>([
   [{ QUOTA_DEFAULT_LIMIT: "-1" }, /^QUOTA_DEFAULT_LIMIT: got "-1"; expected a whole number/],
   [{ QUOTA_DEFAULT_LIMIT: "1e3" }, /^QUOTA_DEFAULT_LIMIT: got "1e3"/],
   [{ REDIS_TIMEOUT_MS: "99999" }, /^REDIS_TIMEOUT_MS: got "99999"; expected a number of milliseconds/],
+  [{ REDIS_TIMEOUT_MS: "09" }, /^REDIS_TIMEOUT_MS: got "09"; expected a number of milliseconds from 10/],
+  [{ REDIS_TIMEOUT_MS: "9" }, /^REDIS_TIMEOUT_MS: got "9"; expected a number of milliseconds from 10/],
+  [{ REDIS_TIMEOUT_MS: "10001" }, /^REDIS_TIMEOUT_MS: got "10001"/],
   [{ QUOTA_COLLECTION_PATH: "providers/p1" }, /^QUOTA_COLLECTION_PATH: got "providers\/p1"/],
   [{ QUOTA_COLLECTION_PATH: "tenants/{tenant}/providers" }, /^QUOTA_COLLECTION_PATH: .*without wildcards/],
+  [{ MODE: "redis" }, /^MODE: got "redis"; expected firestore, dual-write or redis-primary/],
+  [{ SYNC_SCHEDULE: "daily" }, /^SYNC_SCHEDULE: got "daily"; expected a schedule such as every 5 minutes/],
+  [{ SYNC_SCHEDULE: "*/5 * * *" }, /^SYNC_SCHEDULE: got "\*\/5 \* \* \*"/],
+  [{ ADMIN_CLAIM: "is admin" }, /^ADMIN_CLAIM: got "is admin"; expected the name of a custom claim/],
+  [{ ADMIN_CLAIM: "a".repeat(65) }, /^ADMIN_CLAIM: got "a{65}"/],
+  [{ BACKFILL_ON_INSTALL: "1" }, /^BACKFILL_ON_INSTALL: got "1"; expected true or false/],
+  [
+    { VPC_CONNECTOR_EGRESS_SETTINGS: "ALL" },
+    /^VPC_CONNECTOR_EGRESS_SETTINGS: got "ALL"; expected PRIVATE_RANGES_ONLY or ALL_TRAFFIC/,
+  ],
   [{ ON_CHANGE: "ignore" }, /^ON_CHANGE: got "ignore"; expected update or invalidate/],
   [{ MISSING_PROVIDER: "allow" }, /^MISSING_PROVIDER: got "allow"/],
   [{ ENFORCE_APP_CHECK: "yes" }, /^ENFORCE_APP_CHECK: got "yes"/],
@@ -85,6 +98,25 @@ test.each<[Partial<ParamValues>, RegExp]>([
 ])("%j is an error that names the param and what is valid", (values, problem) => {
   const problems = problemsOf({ ...VALID, ...values });
   expect(problems).toContainEqual(expect.stringMatching(problem));
+});
+
+test.each<[Partial<ParamValues>]>([
+  [{ SYNC_SCHEDULE: "0 3 * * *" }],
+  [{ SYNC_SCHEDULE: "every 24 hours" }],
+  [{ REDIS_TIMEOUT_MS: "10" }],
+  [{ MODE: "redis-primary" }],
+  [{ ADMIN_CLAIM: "_staff2" }],
+])("%j is valid", (values) => {
+  expect(problemsOf({ ...VALID, ...values })).toEqual([]);
+});
+
+test.each<[Partial<ParamValues>]>([
+  [{ VPC_CONNECTOR: "functions-connector" }],
+  [{ VPC_CONNECTOR: "projects/p/locations/us-central1" }],
+  [{ VPC_CONNECTOR: "" }],
+  [{ REDIS_TIMEOUT_MS: "x" }],
+])("%j is reported once", (values) => {
+  expect(problemsOf({ ...VALID, ...values })).toHaveLength(1);
 });
 
 test("all errors are reported at once", () => {

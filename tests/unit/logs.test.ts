@@ -18,3 +18,28 @@ test("what happens at each request of an outage is logged at once, then every 10
   logs.rateLimitFallback("ai-chat", "local", new Error("down"));
   expect(written).toEqual([1, 51, 1]);
 });
+
+test("what is left of one outage is not counted to the next", () => {
+  let now = 0;
+  const written: unknown[] = [];
+  const logs = createLogs(
+    (entry) => void written.push(entry["occurrences"]),
+    () => now,
+  );
+  const bypass = () => logs.quotaCacheBypassed("p1", new Error("down"));
+  for (let i = 0; i < 50; i++) bypass();
+  now = 5_000;
+  bypass();
+  expect(written).toEqual([1]);
+  // 10 s after the last one of before, this is another outage, and is told of at once.
+  now = 15_000;
+  bypass();
+  expect(written).toEqual([1, 1]);
+  bypass();
+  now = 24_999;
+  bypass();
+  expect(written).toEqual([1, 1]);
+  now = 25_000;
+  bypass();
+  expect(written).toEqual([1, 1, 3]);
+});

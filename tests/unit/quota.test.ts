@@ -1,6 +1,11 @@
 import {
   assessQuota,
+  callName,
+  decideConsumption,
   InvalidQuotaDocumentError,
+  parseCost,
+  parseIdempotencyKey,
+  parseMarker,
   parseProviderId,
   parseQuota,
 } from "../../functions/src/quota/quota";
@@ -21,6 +26,14 @@ describe("a document's quota", () => {
     expect(parseQuota({ aiCallsUsed: null, aiCallsLimit: null }, FIELDS)).toEqual({ used: 0, limit: 100 });
   });
 
+  test("may have 15 digits", () => {
+    const largest = 999_999_999_999_999;
+    expect(parseQuota({ aiCallsUsed: largest, aiCallsLimit: largest }, FIELDS)).toEqual({
+      used: largest,
+      limit: largest,
+    });
+  });
+
   test("may be inside maps", () => {
     const fields = { ...FIELDS, usedField: "quota.used", limitField: "quota.limit" };
     expect(parseQuota({ quota: { used: 1, limit: 2 } }, fields)).toEqual({ used: 1, limit: 2 });
@@ -34,6 +47,7 @@ describe("a document's quota", () => {
     [Number.NaN, "NaN"],
     [1.5, "1.5"],
     [Number.POSITIVE_INFINITY, "Infinity"],
+    [1_000_000_000_000_000, "1000000000000000"],
     [2 ** 53, "9007199254740992"],
   ])("of %p is an error that names the field and shows the value", (value, shown) => {
     const parse = () => parseQuota({ aiCallsUsed: value }, FIELDS);
@@ -99,4 +113,59 @@ describe("a check", () => {
       found: false,
     });
   });
+});
+
+describe("a call", () => {
+  test.each([
+    ["within the limit", 3, 2, { allowed: true, used: 5 }],
+    ["that just fits", 3, 7, { allowed: true, used: 10 }],
+    ["above the limit", 3, 8, { allowed: false, used: 3 }],
+    ["where more is used than allowed", 12, 1, { allowed: false, used: 12 }],
+    ["that refunds", 3, -2, { allowed: true, used: 1 }],
+    ["that refunds more than was used", 3, -5, { allowed: true, used: 0 }],
+    ["that refunds above the limit", 12, -1, { allowed: true, used: 11 }],
+  ])("%s is decided", (_, used, cost, decision) => {
+    expect(decideConsumption({ used, limit: 10 }, cost)).toEqual(decision);
+  });
+
+  test.each([1, 1_000_000_000])("may cost %p", (cost) => {
+    expect(parseCost(cost)).toBe(cost);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_000_001, "1", undefined])(
+    "must not cost %p",
+    (cost) => {
+      expect(() => parseCost(cost)).toThrow(/^cost: got .*; expected a whole number from 1 to 1000000000$/);
+    },
+  );
+
+  test.each(["k", "order 17/é", "x".repeat(256)])("may have the idempotency key %j", (key) => {
+    expect(parseIdempotencyKey(key)).toBe(key);
+  });
+
+  test.each(["", "x".repeat(257), "line\nbreak", "\ud800", 1, null])(
+    "must not have the idempotency key %j",
+    (key) => {
+      expect(() => parseIdempotencyKey(key)).toThrow(/^idempotencyKey: got .*; expected 1 to 256 characters/);
+    },
+  );
+
+  test("is remembered apart from its refund, and only with a key", () => {
+    const call = { providerId: "p1", cost: 2, idempotencyKey: "k" };
+    expect(callName(call)).not.toBe(callName({ ...call, cost: -2 }));
+    expect(callName({ ...call, idempotencyKey: undefined })).toBeUndefined();
+  });
+});
+
+test.each([
+  [{ _quotaSync: { flushId: 1_795_441_549_330_123 } }, 1_795_441_549_330_123],
+  [{ _quotaSync: {} }, 0],
+  [{ _quotaSync: { flushId: "1" } }, 0],
+  [{ _quotaSync: { flushId: -1 } }, 0],
+  [{ _quotaSync: { flushId: 1.5 } }, 0],
+  [{ _quotaSync: null }, 0],
+  [{}, 0],
+  [undefined, 0],
+])("the newest flush that %j contains is %p", (data, marker) => {
+  expect(parseMarker(data)).toBe(marker);
 });
