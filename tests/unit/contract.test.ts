@@ -187,6 +187,20 @@ describe("the documents agree", () => {
     for (const [, name] of text.matchAll(/\$\{function:(\w+)\.\w+\}/g)) expect(functions).toContain(name);
   });
 
+  test("the table of log entries in POSTINSTALL.md has every event and severity that the code logs", () => {
+    const code = read("functions/src/observability/logs.ts");
+    const logged = [...code.matchAll(/severity: (.+),\n\s+event: "(\w+)"/g)].map(([, severity, event]) => [
+      event,
+      [...severity!.matchAll(/"(\w+)"/g)].map(([, name]) => name).join(", "),
+    ]);
+    expect(logged.length).toBe([...code.matchAll(/\bevent: "/g)].length);
+    const rows = table(read("POSTINSTALL.md"), "| `event` | Severity | Meaning |");
+    const sorted = (severities: string) => severities.split(", ").sort().join(", ");
+    expect(rows.map(([event, severity]) => `${event}: ${sorted(severity!)}`).sort()).toEqual(
+      logged.map(([event, severity]) => `${event}: ${sorted(severity!)}`).sort(),
+    );
+  });
+
   test("the lock file holds no download addresses", () => {
     expect(read("package-lock.json")).not.toMatch(/"resolved": "http/);
   });
