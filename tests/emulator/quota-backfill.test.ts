@@ -8,6 +8,7 @@ import { assembleQuotaParts } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
+import { connectRedis } from "../harness/test-redis.ts";
 
 const { project, redisPort } = testEmulators();
 const FIELDS = { usedField: "aiCallsUsed", limitField: "aiCallsLimit", defaultLimit: 100 };
@@ -131,3 +132,18 @@ test("reconciling a sample finds and mends what was missed, and leaves the rest"
   expect(await redisStore.read("p3")).toMatchObject({ quota: { used: 3 } });
   expect(keys.providerOf(keys.quota("a}:q:b"))).toBe("a}:q:b");
 });
+
+test("samples reach every entry, whatever else is in Redis", async () => {
+  const { redisStore, keys } = await seeded(0);
+  const redis = connectRedis(redisPort);
+  const ids = Array.from({ length: 1000 }, (_, i) => `p${i}`);
+  const snapshot = { quota: { used: 1, limit: 2 }, version: 1, created: 0, marker: 0, asOfMs: Date.now() };
+  await Promise.all(ids.map((id) => redisStore.apply(id, snapshot)));
+  await redis.set(keys.rateLimit("by-subject", 1000, "x}:q:p1"), 1);
+  const reached = new Set<string>();
+  for (let i = 0; i < 1000 && reached.size < ids.length; i++) {
+    for (const { providerId } of await redisStore.sample(100)) reached.add(providerId);
+  }
+  redis.disconnect();
+  expect([...reached].sort()).toEqual([...ids].sort());
+}, 60_000);

@@ -21,7 +21,7 @@ beforeAll(async () => {
     ON_CHANGE: "invalidate",
     MISSING_PROVIDER: "deny",
     // A cold process on a busy machine may take longer than 100 ms to connect, and would let Firestore decide.
-    REDIS_TIMEOUT_MS: "5000",
+    REDIS_TIMEOUT_MS: "2000",
   };
   emulators = await startFirebaseEmulators({ redisPort: redisServer.port, params });
   firestore = connectFirestore(emulators);

@@ -378,3 +378,11 @@ describe("a call", () => {
     expect(await redis.get(keys.quota("p7"))).toBe("no hash");
   });
 });
+
+test("a remembered answer keeps every digit", async () => {
+  await store.apply("p1", snapshot(1, 123_456_789_012_345, 999_999_999_999_999));
+  const call = { providerId: "p1", cost: 1, idempotencyKey: "k" };
+  const first = await store.consume(call);
+  expect(first).toMatchObject({ kind: "accepted", used: 123_456_789_012_346, limit: 999_999_999_999_999 });
+  expect(await store.consume(call)).toEqual(first);
+});

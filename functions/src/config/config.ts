@@ -119,7 +119,7 @@ export function parseConfig(values: ParamValues): Config {
     redis: {
       host: text("REDIS_HOST"),
       port: integer("REDIS_PORT", 1, 65_535),
-      timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 10_000),
+      timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 2000),
       keyPrefix: text("KEY_PREFIX"),
     },
     quota: {

@@ -100,7 +100,7 @@ export const PARAM_SPECS = {
     default: "100",
     pattern: /^[0-9]{1,15}$/,
     required: true,
-    expected: "a whole number, 0 or more",
+    expected: "a whole number, 0 or more, of at most 15 digits",
   },
   MISSING_PROVIDER: {
     default: "default-limit",
@@ -151,9 +151,9 @@ export const PARAM_SPECS = {
   },
   REDIS_TIMEOUT_MS: {
     default: "100",
-    pattern: /^[0-9]{2,5}$/,
+    pattern: /^[0-9]{2,4}$/,
     required: true,
-    expected: "a number of milliseconds from 10 to 10000",
+    expected: "a number of milliseconds from 10 to 2000",
   },
 } as const satisfies Record<string, ParamSpec>;
 

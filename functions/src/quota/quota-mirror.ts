@@ -22,7 +22,7 @@ export interface QuotaMirrorOptions extends QuotaFields {
   readonly onChange: "update" | "invalidate";
 }
 
-/** A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s. */
+/** A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s, or under 50 s if each waits the longest REDIS_TIMEOUT_MS. */
 const untilRedisAnswers = retry(handleType(RedisUnavailableError), {
   maxAttempts: 11,
   backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 4000 }),

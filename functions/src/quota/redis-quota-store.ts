@@ -52,6 +52,9 @@ const TTL_JITTER = 0.1;
  */
 const MIN_TTL_SECONDS = 120;
 
+/** Where quotas are few among many other keys, a sample is smaller rather than a long walk. */
+const MAX_SCAN_STEPS = 50;
+
 /** The place of the walk over all entries; lost, it begins anew. */
 const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
@@ -124,23 +127,25 @@ export class RedisQuotaStore {
   }
 
   /**
-   * The next entries of a walk over all of them, with their versions; an invalidated one is left out, as it is read
-   * from Firestore anyway. The walk goes on where the last sample of any instance ended.
+   * About `count` next entries of a walk over all of them, with their versions; an invalidated one is left out, as it
+   * is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
   async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
-    const cursorKey = this.keys.sampleCursor();
     const found: string[] = [];
-    let cursor = await this.redis.run((redis) => redis.get(cursorKey));
-    do {
-      const start = cursor ?? "0";
+    let cursor = (await this.redis.run((redis) => redis.get(this.keys.sampleCursor()))) ?? "0";
+    for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
+      // Only quotas are hashes: what else has a name of this pattern is somebody's subject or idempotency key.
       const [next, keys] = await this.redis.run((redis) =>
-        redis.scan(start, "MATCH", this.keys.allQuotas(), "COUNT", 1000),
+        redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "hash"),
       );
-      cursor = next === "0" ? null : next;
       found.push(...keys);
-    } while (cursor !== null && found.length < count);
-    const resume = cursor ?? "0";
-    await this.redis.run((redis) => redis.set(cursorKey, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
+      cursor = next;
+      if (cursor === "0") break;
+    }
+    const resume = cursor;
+    await this.redis.run((redis) =>
+      redis.set(this.keys.sampleCursor(), resume, "EX", SAMPLE_CURSOR_TTL_SECONDS),
+    );
     const sampled = await Promise.all(
       found.map(async (key) => {
         const [version, invalidated] = await this.redis.run((redis) => redis.hmget(key, "v", "x"));
@@ -151,7 +156,7 @@ export class RedisQuotaStore {
         };
       }),
     );
-    return sampled.filter(({ known }) => known).slice(0, count);
+    return sampled.filter(({ known }) => known);
   }
 
   /** Whether any provider has usage that Firestore lacks. */

@@ -54,7 +54,7 @@ export class Keys {
 
   /** String with the answer to a call that had an idempotency key. */
   call(providerId: string, name: string): string {
-    return `${this.bucket(providerId)}:k:${providerId}:${name}`;
+    return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;
   }
 
   /** Counter of one limit of a policy for one subject; the window's length tells a policy's limits apart. */

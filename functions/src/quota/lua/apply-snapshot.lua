@@ -72,10 +72,9 @@ keep("i", flushId, flushId)
 marker = math.max(marker, tonumber(known[7] or 0))
 keep("m", marker, marker > 0)
 if known[1] then
-  if late then
-    -- What it missed since may be as old; it does not get more time for that.
-    ttlMs = math.max(1, math.min(ttlMs, redis.call("PTTL", entry)))
-  end
+  -- What a late snapshot missed may be as old; the entry does not get more time for it.
+  local leftMs = late and redis.call("PTTL", entry) or 0
+  ttlMs = leftMs > 0 and math.min(ttlMs, leftMs) or ttlMs
   redis.call("DEL", entry)
 end
 redis.call("HSET", entry, unpack(fields))

@@ -48,11 +48,14 @@ for call = 1, (#ARGV - 2) / 3 do
   local first = record and redis.call("GET", record)
   local answer
   if first then
-    answer = cjson.decode(first)
+    answer = {}
+    for number in string.gmatch(first, "[^:]+") do
+      answer[#answer + 1] = tonumber(number)
+    end
   else
     answer = { consume(entry, dirty, cost, providerId) }
     if record and answer[1] == 1 then
-      redis.call("SET", record, cjson.encode(answer), "PX", recordTtlMs)
+      redis.call("SET", record, string.format("%.0f:%.0f:%.0f:%.0f", unpack(answer)), "PX", recordTtlMs)
     end
   end
   for i = 1, 4 do
