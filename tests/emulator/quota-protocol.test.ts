@@ -408,6 +408,13 @@ describe("unknown outcomes", () => {
     cut();
     await expect(consume(1, "k")).rejects.toThrow(QuotaOutcomeUnknownError);
   });
+
+  test("a repeated answer keeps all its digits", async () => {
+    const { doc, consume } = assemble();
+    await doc.set({ aiCallsUsed: 999_999_999_999_990, aiCallsLimit: 999_999_999_999_999 });
+    const first = await consume(1, "k");
+    expect(await consume(1, "k")).toEqual(first);
+  });
 });
 
 /** A Firestore client that is told at once that Firestore is away. */
@@ -528,13 +535,6 @@ describe("known faults: each fails until it is mended, and says so when it is", 
     expect(allowed).toBe(false);
   });
 
-  test.failing("a repeated answer of 15 digits is rounded", async () => {
-    const { doc, consume } = assemble();
-    await doc.set({ aiCallsUsed: 999_999_999_999_990, aiCallsLimit: 999_999_999_999_999 });
-    const first = await consume(1, "k");
-    expect(await consume(1, "k")).toEqual(first);
-  });
-
   test.failing("one key of another type keeps every provider of its bucket from being flushed", async () => {
     const { doc, consume, keys, syncAll, used } = assemble();
     await doc.set({ aiCallsUsed: 5, aiCallsLimit: 100 });
@@ -591,10 +591,11 @@ describe("known faults: each fails until it is mended, and says so when it is", 
   test.failing("a sync does not end at its time limit while Firestore hangs", async () => {
     const proxy = await startHeldProxy(server.port);
     const hanging = connectFirestore(project, `127.0.0.1:${proxy.port}`);
-    closing.push(
-      () => proxy.close(),
-      () => hanging.terminate().catch(() => undefined),
-    );
+    closing.push(async () => {
+      proxy.release();
+      await hanging.terminate().catch(() => undefined);
+      proxy.close();
+    });
     const { doc, consume, beside } = assemble();
     await doc.set({ aiCallsUsed: 0, aiCallsLimit: 100 });
     await consume();
@@ -610,7 +611,7 @@ describe("known faults: each fails until it is mended, and says so when it is", 
     const ahead = { version: Date.now() * 1000 + 60_000_000, asOfMs: Date.now(), marker: 0, created: 0 };
     await redisStore.apply("p1", { ...ahead, quota: { used: 0, limit: 100 } });
     const report = await sync.flushAll({ deadlineMs: Date.now() + 500 });
-    expect(report).toMatchObject({ flushed: 1, complete: true });
+    expect(report).toMatchObject({ complete: true });
   });
 
   test.failing("a sync leaves its BulkWriter open, so that the client cannot be terminated", async () => {
