@@ -1,19 +1,23 @@
 /** Up to so many travel as one. */
-const WHOLE = 32;
-const MIN_CHUNK = 16;
+const WHOLE = 64;
 const MAX_CHUNK = 128;
 
 /**
  * Gathers what is asked for in one turn of the event loop and sends it together: one round trip and one script call for
  * many questions. Larger gatherings travel in up to four parts or more, so that Node.js and Redis work at the same time.
+ * Who asks alone, as the one before did, does not wait for the turn to end.
  */
 export class Batcher<Question, Answer> {
   private waiting: Waiting<Question, Answer>[] = [];
+  private unanswered = 0;
+  private lastGathered = 1;
 
   /** @param send answers questions, in their order; what it throws, the askers of those questions get */
   constructor(private readonly send: (questions: readonly Question[]) => Promise<readonly Answer[]>) {}
 
   ask(question: Question): Promise<Answer> {
+    if (this.unanswered === 0 && this.waiting.length === 0 && this.lastGathered === 1)
+      return this.sendCounted([question]).then(([answer]) => answer!);
     return new Promise((resolve, reject) => {
       // A microtask would gather too little: each request of a server arrives in a callback of its own.
       if (this.waiting.push({ question, resolve, reject }) === 1) setImmediate(() => this.flush());
@@ -23,20 +27,28 @@ export class Batcher<Question, Answer> {
   private flush(): void {
     const { waiting } = this;
     this.waiting = [];
+    this.lastGathered = waiting.length;
     const size =
-      waiting.length <= WHOLE
-        ? WHOLE
-        : Math.min(MAX_CHUNK, Math.max(MIN_CHUNK, Math.ceil(waiting.length / 4)));
+      waiting.length <= WHOLE ? WHOLE : Math.min(MAX_CHUNK, Math.max(WHOLE, Math.ceil(waiting.length / 4)));
     for (let start = 0; start < waiting.length; start += size)
       void this.answer(waiting.slice(start, start + size));
   }
 
   private async answer(askers: readonly Waiting<Question, Answer>[]): Promise<void> {
     try {
-      const answers = await this.send(askers.map(({ question }) => question));
+      const answers = await this.sendCounted(askers.map(({ question }) => question));
       askers.forEach(({ resolve }, i) => resolve(answers[i]!));
     } catch (error) {
       for (const { reject } of askers) reject(error);
+    }
+  }
+
+  private async sendCounted(questions: readonly Question[]): Promise<readonly Answer[]> {
+    this.unanswered++;
+    try {
+      return await this.send(questions);
+    } finally {
+      this.unanswered--;
     }
   }
 }

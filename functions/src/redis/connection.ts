@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 
-import { withDeadline } from "../deadline";
+import { TimeUpError, withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
 
 export interface RedisConnectionOptions {
@@ -33,10 +33,8 @@ const RECONNECT_ON = /^(READONLY|LOADING|MASTERDOWN)\b/;
 /** ioredis's words for a command that it did not send ("Connection is closed" also ends commands that were). */
 const NOT_SENT = /Stream isn't writeable/;
 
-/** Tells an operation of several steps whether its caller has stopped waiting, so that it sends nothing more. */
-export interface Abandonment {
-  readonly abandoned: boolean;
-}
+/** ioredis's words for a command without a reply after `commandTimeout`. */
+const TIMED_OUT = "Command timed out";
 
 /** One client of ioredis and what is known of its connection. */
 interface Client {
@@ -47,7 +45,7 @@ interface Client {
 }
 
 /**
- * One connection to Redis for the whole process, opened by the first operation. Each operation ends within
+ * One connection to Redis for the whole process, opened by the first command. Each command ends within
  * `timeoutMs`: with its result, or with a {@link RedisUnavailableError}. Nothing is queued while Redis is away, and no
  * command is sent twice: ioredis's defaults would do both, and count a repeated INCR or EVALSHA twice.
  */
@@ -60,26 +58,20 @@ export class RedisConnection {
   ) {}
 
   /**
-   * Runs one operation.
+   * Runs one command.
    *
+   * @param startedMs when the operation began that this command continues (`performance.now()`), if it is not the first
    * @throws RedisUnavailableError when Redis does not answer in time, cannot be reached or replies with an error.
    */
-  async run<T>(operation: (redis: Redis, caller: Abandonment) => Promise<T>): Promise<T> {
-    const { timeoutMs } = this.options;
+  async run<T>(command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
     const client = (this.client ??= this.createClient());
-    const caller = { abandoned: false };
-    let sent = false;
-    const answer = async (): Promise<T> => {
-      if (client.redis.status !== "ready") await this.connect(client);
-      if (caller.abandoned) throw new Error("connected too late");
-      sent = true;
-      return operation(client.redis, caller);
-    };
+    if (client.redis.status !== "ready" || startedMs !== undefined)
+      return this.runWithin(this.timeLeftMs(startedMs), client, command);
     try {
-      return await withDeadline(answer(), timeoutMs, `no reply within ${timeoutMs} ms (REDIS_TIMEOUT_MS)`);
+      // ioredis's commandTimeout suffices here; a timer of our own would be a tenth of what a call costs.
+      return await command(client.redis);
     } catch (error) {
-      caller.abandoned = true;
-      throw this.toUnavailable(client, error as Error, sent);
+      throw this.toUnavailable(client, error as Error, true);
     }
   }
 
@@ -89,12 +81,39 @@ export class RedisConnection {
     this.client = undefined;
   }
 
+  private timeLeftMs(startedMs = performance.now()): number {
+    return this.options.timeoutMs - (performance.now() - startedMs);
+  }
+
+  private async runWithin<T>(
+    timeLeftMs: number,
+    client: Client,
+    command: (redis: Redis) => Promise<T>,
+  ): Promise<T> {
+    let abandoned = false;
+    let sent = false;
+    const answer = async (): Promise<T> => {
+      if (client.redis.status !== "ready") await this.connect(client);
+      if (abandoned) throw new Error("connected too late");
+      sent = true;
+      return command(client.redis);
+    };
+    try {
+      return await withDeadline(answer(), timeLeftMs, this.noReply);
+    } catch (error) {
+      abandoned = true;
+      throw this.toUnavailable(client, error as Error, sent);
+    }
+  }
+
   private toUnavailable(client: Client, error: Error, sent: boolean): RedisUnavailableError {
     const notSent = !sent || NOT_SENT.test(error.message);
     const refused = error.name === "ReplyError";
     const cause = notSent
       ? (client.lastError ?? (sent ? new Error("the connection is being renewed") : error))
-      : error;
+      : error.message === TIMED_OUT
+        ? new TimeUpError(this.noReply)
+        : error;
     return new RedisUnavailableError(this.address, notSent || refused ? "not-executed" : "unknown", cause);
   }
 
@@ -143,6 +162,10 @@ export class RedisConnection {
       client.lastError = undefined;
     });
     return client;
+  }
+
+  private get noReply(): string {
+    return `no reply within ${this.options.timeoutMs} ms (REDIS_TIMEOUT_MS)`;
   }
 
   private get address(): string {

@@ -1,4 +1,4 @@
-import type { RedisConnection } from "./connection";
+import { RedisUnavailableError, type RedisConnection } from "./connection";
 
 /** A script as the build inlines it: text, SHA-1 and the names that its header gives to KEYS and ARGV. */
 export interface ScriptDefinition {
@@ -26,11 +26,22 @@ export type ScriptInput<D extends ScriptDefinition> = Readonly<Record<D["keys"][
  *
  * @throws RedisUnavailableError as {@link RedisConnection.run}.
  */
-export function runScript<D extends ScriptDefinition>(
+export async function runScript<D extends ScriptDefinition>(
   connection: RedisConnection,
   script: D,
   input: ScriptInput<D>,
 ): Promise<unknown> {
+  const startedMs = performance.now();
+  const { keys, args } = order(script, input);
+  try {
+    return await connection.run((redis) => redis.evalsha(script.sha1, keys.length, ...keys, ...args));
+  } catch (error) {
+    if (!(error instanceof RedisUnavailableError && error.cause.message.startsWith("NOSCRIPT"))) throw error;
+    return connection.run((redis) => redis.eval(script.source, keys.length, ...keys, ...args), startedMs);
+  }
+}
+
+function order<D extends ScriptDefinition>(script: D, input: ScriptInput<D>) {
   const named = input as Readonly<Record<string, string | number>>;
   const rest = input as Readonly<Record<string, readonly (string | number)[]>>;
   const keys = [
@@ -41,13 +52,5 @@ export function runScript<D extends ScriptDefinition>(
     ...script.args.map((name) => named[name]!),
     ...(script.restArgs ? rest[script.restArgs]! : []),
   ];
-  return connection.run(async (redis, caller) => {
-    try {
-      return await redis.evalsha(script.sha1, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
-      if (caller.abandoned) throw error;
-      return redis.eval(script.source, keys.length, ...keys, ...args);
-    }
-  });
+  return { keys, args };
 }

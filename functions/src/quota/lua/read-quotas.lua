@@ -6,18 +6,35 @@
 -- without a document, -2 for a quota that must be read from Firestore, -3 for a key that is no entry
 -- Writes: nothing
 -- TTL: unchanged
-local reply = {}
-for i, entry in ipairs(KEYS) do
-  local known = redis.pcall("HMGET", entry, "u", "l", "p", "f", "v", "x")
-  local used, limit = 0, -2
+local call, tryCall = redis.call, redis.pcall
+
+-- Of an entry without u.
+local function readWithoutQuota(entry, known)
   if known.err then
-    limit = -3
-  elseif known[1] then
-    used, limit = math.max(0, known[1] + (known[4] or 0)) + (known[3] or 0), tonumber(known[2])
-  elseif known[5] and not known[6] then
-    used, limit = math.max(0, tonumber(known[4] or 0)) + (known[3] or 0), -1
+    return 0, -3
   end
-  reply[2 * i - 1] = used
-  reply[2 * i] = limit
+  local state = call("HMGET", entry, "v", "x")
+  if state[2] or not state[1] then
+    return 0, -2
+  end
+  return math.max(0, tonumber(known[4] or 0)) + (known[3] or 0), -1
+end
+
+local reply = {}
+local at = 0
+for i = 1, #KEYS do
+  local entry = KEYS[i]
+  local known = tryCall("HMGET", entry, "u", "l", "p", "f")
+  local used, limit, pending, inFlight = known[1], known[2], known[3], known[4]
+  if not used then
+    used, limit = readWithoutQuota(entry, known)
+  elseif inFlight then
+    used = math.max(0, used + inFlight)
+  end
+  if pending and limit ~= -1 then
+    used = used + pending
+  end
+  reply[at + 1], reply[at + 2] = tonumber(used), tonumber(limit)
+  at = at + 2
 end
 return reply
