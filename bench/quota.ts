@@ -1,0 +1,275 @@
+/**
+ * What does a quota cost in Redis, compared with the plainest way to do the same?
+ *
+ *   npm run bench -- quota [--json]
+ *
+ * - consume@1.p50: does `RedisQuotaStore.consume` take longer than a bare EVALSHA of its script? (at most 1.15 times)
+ * - consume@256: how much more do 256 callers get done than with one script call per consume? (at least 4 times)
+ * - check@1.p50: does `QuotaService.check` take longer than a GET and JSON.parse by a default ioredis client, as in the
+ *   guide that this product follows? (at most 1.15 times)
+ * - check@256: how much more do 256 callers get done than with that? (at least 3 times)
+ * - sync: how many more providers does `QuotaSync.flushAll` flush per second than one Firestore transaction each, 32 at
+ *   a time? (at least 3 times)
+ * - bytes: does a clean entry take more memory than the guide's JSON string under `quota:{id}` by SETEX? (at most 1.2
+ *   times, 100,000 entries)
+ *
+ * Redis and the stand-in Firestore run in processes of their own on this machine. Both sides of a comparison take turns
+ * many times in each run; the ratio is the median of the runs' ratios. `--json` prints the ratios as the last line.
+ */
+import { parseArgs } from "node:util";
+import { Redis } from "ioredis";
+import { consumeQuotas } from "../functions/dist/redis/lua.generated.js";
+import { RECORD_TTL_MS } from "../functions/dist/quota/redis-quota-store.js";
+import { runScript } from "../functions/dist/redis/script.js";
+import { startRedis } from "../scripts/redis-server.mjs";
+import { startFirestore, useFirestore } from "./lib/firestore-process.ts";
+import { describeMachine } from "./lib/machine.ts";
+import { callsPerSecond, concurrently, durationsUs, median } from "./lib/measure.ts";
+import { assembleQuotaParts, FIELDS, KEYS } from "./lib/quota-parts.ts";
+
+const { values: options } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const RUNS = 7;
+const TURNS = 10;
+const PROVIDERS = 1000;
+const CALLERS = 256;
+const CALLS_PER_TURN = 200;
+const MS_PER_TURN = 60;
+const DIRTY_PROVIDERS = 2000;
+const TRANSACTIONS_AT_ONCE = 32;
+const ENTRIES = 100_000;
+const COLLECTION = "providers";
+
+interface Comparison {
+  readonly name: string;
+  readonly unit: string;
+  /** The ratio is to be at most, or at least, so much. */
+  readonly goal: { readonly atMost: number } | { readonly atLeast: number };
+  readonly ours: number;
+  readonly theirs: number;
+  readonly ratio: number;
+  /** Of the runs. */
+  readonly spread: readonly [number, number];
+}
+const comparisons: Comparison[] = [];
+
+/** Has both sides take turns in each run, and keeps the medians of the runs. */
+async function compare(
+  what: Pick<Comparison, "name" | "unit" | "goal">,
+  measure: {
+    readonly ours: () => Promise<number[]>;
+    readonly theirs: () => Promise<number[]>;
+    readonly runs?: number;
+    readonly turns?: number;
+  },
+): Promise<void> {
+  const { runs = RUNS, turns = TURNS } = measure;
+  const all = { ours: [] as number[], theirs: [] as number[], ratios: [] as number[] };
+  for (let run = 0; run < runs; run++) {
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let turn = 0; turn < turns; turn++) {
+      if (turn % 2 === 0) ours.push(...(await measure.ours()));
+      theirs.push(...(await measure.theirs()));
+      if (turn % 2 === 1) ours.push(...(await measure.ours()));
+    }
+    all.ours.push(median(ours));
+    all.theirs.push(median(theirs));
+    all.ratios.push(median(ours) / median(theirs));
+  }
+  const comparison = {
+    ...what,
+    ours: median(all.ours),
+    theirs: median(all.theirs),
+    ratio: median(all.ratios),
+    spread: [Math.min(...all.ratios), Math.max(...all.ratios)] as const,
+  };
+  comparisons.push(comparison);
+  console.log(row(comparison));
+}
+
+const COLUMNS = [15, 12, 12, 12, 8, 16, 14] as const;
+
+function line(cells: readonly string[]): string {
+  return cells.map((cell, i) => (i === 0 ? cell.padEnd(COLUMNS[i]!) : cell.padStart(COLUMNS[i]!))).join("");
+}
+
+function row({ name, unit, goal, ours, theirs, ratio, spread }: Comparison): string {
+  const figure = (value: number) =>
+    value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toFixed(1);
+  const { holds, text } =
+    "atMost" in goal
+      ? { holds: ratio <= goal.atMost, text: `<= ${goal.atMost}` }
+      : { holds: ratio >= goal.atLeast, text: `>= ${goal.atLeast}` };
+  const range = `${spread[0].toFixed(2)}-${spread[1].toFixed(2)}`;
+  const verdict = `${text} ${holds ? "yes" : "NO"}`;
+  return line([name, figure(ours), figure(theirs), unit, ratio.toFixed(2), range, verdict]);
+}
+
+console.log(describeMachine());
+console.log(
+  `Medians of ${RUNS} runs, in each of which both sides take ${TURNS} turns; ${PROVIDERS} providers\n`,
+);
+console.log(line(["", "this", "peer", "", "ratio", "of the runs", "goal"]));
+
+const redis = await startRedis();
+const firestoreProcess = await startFirestore();
+useFirestore(firestoreProcess.address);
+const address = { host: "127.0.0.1", port: redis.port };
+const parts = assembleQuotaParts({ redisPort: redis.port, collectionPath: COLLECTION });
+const { connection, firestore, redisStore, service, sync } = parts;
+/** The guide's client. */
+const guide = new Redis(address);
+/** For what is neither side's. */
+const control = new Redis(address);
+/** As the product's own connection: the same protocol and the same timers. */
+const bare = new Redis({
+  ...address,
+  protocol: 2,
+  commandTimeout: 1000,
+  socketTimeout: 2000,
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+});
+
+const ids = Array.from({ length: PROVIDERS }, (_, i) => `provider-${i}`);
+const pick = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * values.length)]!;
+/** One call of the script for one consume of each provider. */
+const inputs = ids.map((id) => ({
+  missingLimit: FIELDS.defaultLimit,
+  recordTtlMs: RECORD_TTL_MS,
+  count: 1,
+  calls: [1],
+  keys: [KEYS.quota(id), KEYS.dirty(id)],
+}));
+const bareArguments = inputs.map(
+  ({ missingLimit, recordTtlMs, count, calls, keys }) =>
+    [consumeQuotas.sha1, keys.length, ...keys, missingLimit, recordTtlMs, count, ...calls] as const,
+);
+
+const consume = () => redisStore.consume({ providerId: pick(ids), cost: 1 });
+const evalsha = () => bare.evalsha(...pick(bareArguments));
+const consumeUnbatched = () => runScript(connection, consumeQuotas, pick(inputs));
+const check = () => service.check(pick(ids));
+
+async function guideCheck(): Promise<unknown> {
+  const data = await guide.get(`quota:${pick(ids)}`);
+  const { used, limit } = JSON.parse(data!) as { used: number; limit: number };
+  return { hasQuota: used < limit, used, limit };
+}
+
+async function load(collection: string): Promise<void> {
+  await concurrently(64, DIRTY_PROVIDERS, (i) =>
+    firestore.doc(`${collection}/dirty-${i}`).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000 }),
+  );
+}
+
+/** A snapshot as Firestore would have it now. */
+function snapshotNow(used: number, limit: number) {
+  const nowMs = Date.now();
+  return { quota: { used, limit }, version: nowMs * 1000, asOfMs: nowMs, marker: 0, created: 0 };
+}
+
+async function compareLatencies(): Promise<void> {
+  const turn = (work: () => Promise<unknown>) => () => durationsUs(CALLS_PER_TURN, work);
+  const unit = "us p50";
+  const goal = { atMost: 1.15 };
+  await compare({ name: "consume@1.p50", unit, goal }, { ours: turn(consume), theirs: turn(evalsha) });
+  await compare({ name: "check@1.p50", unit, goal }, { ours: turn(check), theirs: turn(guideCheck) });
+}
+
+async function compareThroughputs(): Promise<void> {
+  const turn = (work: () => Promise<unknown>) => async () => [
+    await callsPerSecond(CALLERS, MS_PER_TURN, work),
+  ];
+  const unit = "calls/s";
+  await compare(
+    { name: "consume@256", unit, goal: { atLeast: 4 } },
+    { ours: turn(consume), theirs: turn(consumeUnbatched) },
+  );
+  await compare(
+    { name: "check@256", unit, goal: { atLeast: 3 } },
+    { ours: turn(check), theirs: turn(guideCheck) },
+  );
+}
+
+async function compareSyncs(): Promise<void> {
+  const plain = `${COLLECTION}-plain`;
+  await load(COLLECTION);
+  await load(plain);
+  const perSecond = (startMs: number) => [DIRTY_PROVIDERS / ((performance.now() - startMs) / 1000)];
+  const oneTransactionEach = async () => {
+    const startMs = performance.now();
+    await concurrently(TRANSACTIONS_AT_ONCE, DIRTY_PROVIDERS, (i) =>
+      firestore.runTransaction(async (transaction) => {
+        const document = firestore.doc(`${plain}/dirty-${i}`);
+        const used = Number((await transaction.get(document)).get("aiCallsUsed"));
+        transaction.update(document, { aiCallsUsed: used + 1 });
+      }),
+    );
+    return perSecond(startMs);
+  };
+  const flushAll = async () => {
+    await concurrently(CALLERS, DIRTY_PROVIDERS, (i) => service.consume(`dirty-${i}`));
+    const startMs = performance.now();
+    const { flushed } = await sync.flushAll({ deadlineMs: Date.now() + 60_000 });
+    if (flushed !== DIRTY_PROVIDERS) throw new Error(`${flushed} of ${DIRTY_PROVIDERS} providers flushed`);
+    return perSecond(startMs);
+  };
+  // What was consumed by the other measurements has no documents.
+  await sync.flushAll({ deadlineMs: Date.now() + 60_000 });
+  await flushAll();
+  await oneTransactionEach();
+  await compare(
+    { name: "sync", unit: "providers/s", goal: { atLeast: 3 } },
+    { ours: flushAll, theirs: oneTransactionEach, turns: 1 },
+  );
+}
+
+/** Once: an allocator does not vary. */
+async function compareMemory(): Promise<void> {
+  const used = async () => Number(/used_memory:(\d+)/.exec(await control.info("memory"))![1]);
+  const perEntry = async (write: (id: string, i: number) => Promise<unknown>) => {
+    await control.flushall("SYNC");
+    const before = await used();
+    await concurrently(CALLERS, ENTRIES, (i) => write(providerId(i), i));
+    return [((await used()) - before) / ENTRIES];
+  };
+  // As long as the ids that Firestore makes.
+  const providerId = (i: number) => `provider${String(i).padStart(12, "0")}`;
+  await compare(
+    { name: "bytes", unit: "per entry", goal: { atMost: 1.2 } },
+    {
+      ours: () => perEntry((id, i) => redisStore.apply(id, snapshotNow(i % 100, 100))),
+      theirs: () =>
+        perEntry((id, i) => guide.setex(`quota:${id}`, 300, JSON.stringify({ used: i % 100, limit: 100 }))),
+      runs: 1,
+      turns: 1,
+    },
+  );
+}
+
+try {
+  await bare.script("LOAD", consumeQuotas.source);
+  for (const id of ids) {
+    await redisStore.apply(id, snapshotNow(0, 1_000_000_000));
+    await guide.set(`quota:${id}`, JSON.stringify({ used: 0, limit: 1_000_000_000 }));
+  }
+  // Until the code is compiled and the entries are dirty.
+  for (const work of [consume, evalsha, consumeUnbatched, check, guideCheck])
+    await callsPerSecond(CALLERS, 500, work);
+  await compareLatencies();
+  await compareThroughputs();
+  await compareSyncs();
+  await compareMemory();
+  if (options.json) {
+    const ratios = Object.fromEntries(
+      comparisons.map(({ name, ratio }) => [name, Math.round(ratio * 1000) / 1000]),
+    );
+    console.log(JSON.stringify({ bench: "quota", ratios }));
+  }
+} finally {
+  for (const client of [guide, control, bare]) client.disconnect();
+  await parts.close();
+  firestoreProcess.stop();
+  await redis.stop();
+}
