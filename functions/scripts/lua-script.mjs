@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-const MAX_LINES = 90;
+const MAX_LINES = 100;
 
 /**
  * Reads one script and its header.

@@ -52,7 +52,7 @@ test.each([
   ],
   ["no Returns", SCRIPT.replace("-- Returns: the counter\n", ""), 'lacks "Returns:"'],
   ["no purpose", SCRIPT.replace("-- Adds an amount to a counter.\n", ""), "sentence of purpose"],
-  ["too many lines", SCRIPT + "\n".repeat(90), "more than 90"],
+  ["too many lines", SCRIPT + "\n".repeat(100), "more than 100"],
 ])("a script with %s is refused", (_, source, problem) => {
   expect(() => parseScript("sample/add-amount", source)).toThrow(problem);
 });

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 
 import {
   GrpcStatus,
@@ -30,6 +30,9 @@ const TIMEOUT_MS = 10_000;
 
 /** Subcollection of a provider document: calls that had an idempotency key. */
 const CALLS = "quotaCalls";
+
+/** Calls that a document remembers: more than can come in between a write and its repetition. */
+const RECENT_CALLS = 20;
 
 /** How long a call with an idempotency key is remembered; a TTL policy on `expireAt` then removes it. */
 const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
@@ -135,7 +138,7 @@ export class FirestoreQuotaStore {
    */
   consume(call: QuotaCall): Promise<FirestoreDecision> {
     const document = this.document(call.providerId);
-    const attempt = { callId: randomUUID(), mayBeWritten: false };
+    const attempt = { callId: randomBytes(8).toString("base64url"), mayBeWritten: false };
     const startedMs = Date.now();
     const decide = async () => {
       for (let retries = 0; ; retries++) {
@@ -177,7 +180,8 @@ export class FirestoreQuotaStore {
     const bulkWriter = this.firestore.bulkWriter({ throttling: false });
     bulkWriter.onWriteError(() => false);
     const commits = flushes.map((flush) => this.commitFlush(flush, bulkWriter));
-    await bulkWriter.flush();
+    // Sends what is left. It is not waited for: each commit has its own time limit.
+    void bulkWriter.close();
     return Promise.all(commits);
   }
 
@@ -247,18 +251,20 @@ export class FirestoreQuotaStore {
     const before = data ? parseQuota(data, this.options) : { used: 0, limit: limitWithout ?? 0 };
     const found = data !== undefined;
     const snapshot = this.toSnapshot(current!);
-    // The answer to an earlier attempt may have been lost after it was written.
-    if ((data?.[SYNC_FIELD] as DocumentData | undefined)?.["callId"] === callId) {
+    // The answer to an earlier attempt may have been lost after it was written: Firestore's client then sends it again.
+    const callIds = recentCalls(data);
+    if (callIds.includes(callId)) {
       return { allowed: true, ...before, found, snapshot };
     }
     const { allowed, used } = decideConsumption(before, call.cost);
     if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
 
+    const sync = { callIds: [...callIds, callId].slice(-RECENT_CALLS) };
     const batch = this.firestore.batch();
     if (found) {
-      batch.update(document, this.change(used, { callId }), { lastUpdateTime: current!.updateTime! });
+      batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
     } else {
-      batch.create(document, this.newDocument(used, { callId }));
+      batch.create(document, this.newDocument(used, sync));
     }
     const answer = { used, limit: before.limit, found };
     if (record)
@@ -324,6 +330,12 @@ export class FirestoreQuotaStore {
       throw error;
     }
   }
+}
+
+/** The calls that the document counted last. */
+function recentCalls(data: DocumentData | undefined): readonly unknown[] {
+  const callIds = (data?.[SYNC_FIELD] as DocumentData | undefined)?.["callIds"] as unknown;
+  return Array.isArray(callIds) ? callIds : [];
 }
 
 function sha256(text: string): string {

@@ -135,7 +135,7 @@ export class QuotaService {
       case "redis-primary":
         return this.decideInRedis(call);
       case "dual-write":
-        await this.orBypass(providerId, () => this.sync.flush([providerId]));
+        await this.orBypass(providerId, () => this.flush(providerId));
         return this.decideInFirestore(call, { fillCache: true });
       case "firestore":
         await this.settle(providerId);
@@ -210,10 +210,16 @@ export class QuotaService {
     if (Date.now() < this.settledUntilMs) return;
     const settled = await this.orBypass(providerId, async () => {
       if (!(await this.redisStore.hasDirtyProviders())) return true;
-      await this.sync.flush([providerId]);
+      await this.flush(providerId);
       return false;
     });
     if (settled !== false) this.settledUntilMs = Date.now() + SETTLED_FOR_MS;
+  }
+
+  /** @throws what keeps the provider's usage from Firestore, which then cannot decide rightly. */
+  private async flush(providerId: string): Promise<void> {
+    const failure = (await this.sync.flush([providerId])).get(providerId);
+    if (failure) throw failure;
   }
 
   private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<QuotaSnapshot> {

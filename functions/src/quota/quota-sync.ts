@@ -5,6 +5,9 @@ import type { RedisQuotaStore } from "./redis-quota-store";
 /** Providers flushed together: BatchWrite takes 500 writes. */
 const PAGE = 500;
 
+/** A flush that another sync began is ended first, and then what has been pending since is flushed. */
+const MAX_VISITS = 3;
+
 /** An event may take so long before a change counts as missed. */
 const SETTLING_MS = 60_000;
 
@@ -40,7 +43,8 @@ export class QuotaSync {
     let oldestSinceMs = Number.POSITIVE_INFINITY;
     let complete = true;
     for (const dirtyKey of this.redisStore.dirtyKeys()) {
-      // Those that failed stay at the head of the index; they are passed over until the next sync.
+      // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
+      const visits = new Map<string, number>();
       let passedOver = 0;
       for (;;) {
         const page = await this.redisStore.dirtyProviders(dirtyKey, {
@@ -49,18 +53,22 @@ export class QuotaSync {
           count: PAGE,
         });
         if (page.length === 0) break;
+        const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
+        passedOver += page.length - due.length;
+        if (due.length === 0) continue;
         if (Date.now() >= deadlineMs) {
           complete = false;
-          oldestSinceMs = Math.min(oldestSinceMs, page[0]!.sinceMs);
+          oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
           break;
         }
-        const failures = await this.flush(page.map(({ providerId }) => providerId));
-        for (const { providerId, sinceMs } of page) {
-          if (failures.has(providerId)) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
+        const failures = await this.flush(due.map(({ providerId }) => providerId));
+        for (const { providerId, sinceMs } of due) {
+          const hasFailed = failures.has(providerId);
+          visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
+          if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
         }
-        passedOver += failures.size;
         failed += failures.size;
-        flushed += page.length - failures.size;
+        flushed += due.length - failures.size;
       }
     }
     const oldestUnsyncedMs = oldestSinceMs === Number.POSITIVE_INFINITY ? 0 : untilMs - oldestSinceMs;
@@ -98,19 +106,19 @@ export class QuotaSync {
   }
 
   /**
-   * Flushes some providers, and returns the ids of those that could not be flushed.
+   * Flushes some providers, and returns why those that could not be flushed were not.
    *
    * @throws RedisUnavailableError
    */
-  async flush(providerIds: readonly string[]): Promise<Set<string>> {
+  async flush(providerIds: readonly string[]): Promise<Map<string, Error>> {
     const flushes = await this.redisStore.beginFlushes(providerIds);
     const outcomes = flushes.length > 0 ? await this.firestoreStore.commitFlushes(flushes) : [];
-    const failures = new Set<string>();
+    const failures = new Map<string, Error>();
     await Promise.all(
       outcomes.map(async (outcome, i) => {
         const { providerId } = flushes[i]!;
         if (outcome instanceof Error) {
-          failures.add(providerId);
+          failures.set(providerId, outcome);
           this.logs.flushFailed(providerId, outcome);
         } else {
           // The snapshot contains the flush id, so that applying it also ends the flush.

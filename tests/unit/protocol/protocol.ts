@@ -352,7 +352,11 @@ export class Protocol {
     const { exists, used, limit, marker, life } = snapshot;
     const old = state.entry;
     if (old === undefined && isLate && this.rules.lateSnapshots === "update") return state;
-    if (old !== undefined && version <= old.v) return state;
+    if (old !== undefined && version <= old.v) {
+      if (!exists || old.i === 0 || !this.has(marker, old.i)) return state;
+      // What is known is newer than the flush, and contains it or has dropped it: only the flush ends.
+      return { ...state, entry: { ...old, f: 0, i: 0, m: max(old.m, marker), written: false } };
+    }
 
     let { p, f, i, written } = old ?? { p: 0, f: 0, i: 0, written: false };
     let { owed } = state;

@@ -14,7 +14,7 @@
 -- ARGV[9] providerId: member of dirty
 --
 -- Returns: applied; superseded (as new a version is known); or late (older than 60 s, and no entry to compare with)
--- Writes: entry and dirty, only if applied
+-- Writes: entry and dirty, if applied; if superseded, only what ends a flush that the snapshot contains
 -- TTL: ttlMs without pending and in-flight usage, none with it
 local entry = KEYS[1]
 local dirty = KEYS[2]
@@ -31,11 +31,13 @@ local providerId = ARGV[9]
 -- Younger than any entry can be when it expires (its TTL is longer), so that a snapshot that was overtaken by one which
 -- has expired since is not taken for news.
 local MAX_AGE_TO_CREATE_MS = 60000
-local known = redis.call("HMGET", entry, "v", "u", "x", "p", "f", "i", "m")
+local known = redis.call("HMGET", entry, "v", "u", "x", "p", "f", "i", "m", "l")
 local invalidated, flushId = known[3], known[6]
 local pending, inFlight = tonumber(known[4] or 0), tonumber(known[5] or 0)
+local flushed = flushId and marker >= tonumber(flushId)
 local time = redis.call("TIME")
 local late = time[1] * 1000 + math.floor(time[2] / 1000) - asOfMs > MAX_AGE_TO_CREATE_MS
+local outcome = "applied"
 if not known[1] then
   if late then
     return "late"
@@ -43,10 +45,15 @@ if not known[1] then
 else
   local newer = tonumber(version) - tonumber(known[1])
   if newer < 0 or (newer == 0 and not (invalidated and kind ~= "invalidation")) then
-    return "superseded"
+    outcome = "superseded"
+    if not flushed then
+      return outcome
+    end
+    -- What is known is newer than the flush, and contains it or has dropped it: only the flush ends.
+    kind = known[2] and "snapshot" or invalidated and "invalidation" or "tombstone"
+    version, used, limit, late = known[1], known[2], known[8], true
   end
 end
-local flushed = flushId and marker >= tonumber(flushId)
 local gone = kind == "tombstone" or created > tonumber(known[1] or version)
 if gone and (known[2] or invalidated) then
   -- Usage dies with its document, also if there is a new one; what a provider without one uses is kept.
@@ -85,4 +92,4 @@ elseif flushed then
   -- What is pending was consumed after the flush began, and a flush id is the time of that.
   redis.call("ZADD", dirty, math.floor(known[6] / 1000), providerId)
 end
-return "applied"
+return outcome

@@ -17,9 +17,12 @@ local reply = {}
 for i = 2, #ARGV do
   local providerId = ARGV[i]
   local entry, dirty = KEYS[2 * (i - 1) - 1], KEYS[2 * (i - 1)]
-  local known = redis.call("HMGET", entry, "i", "f", "v", "u", "l", "p", "m", "x")
+  local known = redis.pcall("HMGET", entry, "i", "f", "v", "u", "l", "p", "m", "x")
   local flushId, amount = tonumber(known[1] or 0), tonumber(known[2] or 0)
-  if flushId == 0 then
+  if known.err then
+    -- The key is no entry: there is nothing to flush, and the others are not to wait for it.
+    redis.call("ZREM", dirty, providerId)
+  elseif flushId == 0 then
     amount = tonumber(known[6] or 0)
     redis.call("HDEL", entry, "p")
     if amount == 0 then
