@@ -10,6 +10,7 @@ import {
   parseCost,
   parseIdempotencyKey,
   parseProviderId,
+  toStatus,
   type Consumption,
   type MissingProvider,
   type Quota,
@@ -114,7 +115,10 @@ export class QuotaService {
    * @throws FirestoreUnavailableError when Firestore has to decide, or must be read, and gives no answer.
    * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
    */
-  consume(providerId: string, { cost = 1, idempotencyKey }: ConsumeOptions = {}): Promise<QuotaConsumption> {
+  async consume(
+    providerId: string,
+    { cost = 1, idempotencyKey }: ConsumeOptions = {},
+  ): Promise<QuotaConsumption> {
     return this.decide(providerId, parseCost(cost), idempotencyKey);
   }
 
@@ -123,7 +127,10 @@ export class QuotaService {
    *
    * @throws as {@link consume}
    */
-  refund(providerId: string, { cost = 1, idempotencyKey }: ConsumeOptions = {}): Promise<QuotaConsumption> {
+  async refund(
+    providerId: string,
+    { cost = 1, idempotencyKey }: ConsumeOptions = {},
+  ): Promise<QuotaConsumption> {
     return this.decide(providerId, -parseCost(cost), idempotencyKey);
   }
 
@@ -149,9 +156,8 @@ export class QuotaService {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const outcome = await this.redisStore.consume(call);
         if (outcome.kind !== "miss") {
-          const { used, limit, found } = outcome;
-          const status = { used, limit, remaining: Math.max(0, limit - used), hasQuota: used < limit, found };
-          return { allowed: outcome.kind === "accepted", ...status, source: "redis" };
+          const allowed = outcome.kind === "accepted";
+          return { allowed, ...toStatus(outcome, outcome.found), source: "redis" };
         }
         await this.load(providerId, { fillCache: true });
       }
@@ -182,10 +188,9 @@ export class QuotaService {
         (error instanceof FirestoreUnavailableError && error.outcome === "unknown");
       throw unknown ? new QuotaOutcomeUnknownError(call.idempotencyKey, error) : error;
     });
-    const { allowed, used, limit, found, snapshot } = decision;
+    const { allowed, found, snapshot } = decision;
     if (fillCache && snapshot) await this.fill(call.providerId, snapshot);
-    const status = { used, limit, remaining: Math.max(0, limit - used), hasQuota: used < limit, found };
-    return { allowed, ...status, source: "firestore" };
+    return { allowed, ...toStatus(decision, found), source: "firestore" };
   }
 
   private async checkFirestore(

@@ -199,20 +199,19 @@ function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
+/** What is left of a quota. */
+export function toStatus({ used, limit }: Quota, found: boolean): QuotaStatus {
+  return { hasQuota: used < limit, used, limit, remaining: Math.max(0, limit - used), found };
+}
+
 /** Decides whether a provider has quota left; one without a document has the default limit, or none. */
 export function assessQuota(
   quota: Quota | undefined,
   missing: MissingProvider,
   usedWithoutDocument = 0,
 ): QuotaStatus {
-  const { used, limit } = quota ?? { used: usedWithoutDocument, limit: missingLimit(missing) ?? 0 };
-  return {
-    hasQuota: used < limit,
-    used,
-    limit,
-    remaining: Math.max(0, limit - used),
-    found: quota !== undefined,
-  };
+  const without = { used: usedWithoutDocument, limit: missingLimit(missing) ?? 0 };
+  return toStatus(quota ?? without, quota !== undefined);
 }
 
 /** Decides a call, and what has been used after it. A refund is accepted for as much as has been used. */
