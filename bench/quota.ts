@@ -19,7 +19,7 @@
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { consumeQuotas } from "../functions/dist/redis/lua.generated.js";
-import { RECORD_TTL_MS } from "../functions/dist/quota/redis-quota-store.js";
+import { CALL_RECORD_TTL_MS } from "../functions/dist/quota/quota.js";
 import { runScript } from "../functions/dist/redis/script.js";
 import { startRedis } from "../scripts/redis-server.mjs";
 import { startFirestore, useFirestore } from "./lib/firestore-process.ts";
@@ -136,7 +136,7 @@ const pick = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * v
 /** One call of the script for one consume of each provider. */
 const inputs = ids.map((id) => ({
   missingLimit: FIELDS.defaultLimit,
-  recordTtlMs: RECORD_TTL_MS,
+  recordTtlMs: CALL_RECORD_TTL_MS,
   count: 1,
   calls: [1],
   keys: [KEYS.quota(id), KEYS.dirty(id)],

@@ -4,7 +4,7 @@ import { logger } from "firebase-functions";
 
 import { ConfigError, parseConfig, type Config } from "./config/config";
 import { readParams } from "./config/params";
-import { createLogs } from "./observability/logs";
+import { createLogs, type Logs } from "./observability/logs";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
@@ -69,7 +69,7 @@ function createContext(): Context {
   };
 }
 
-function readConfig(logs: ReturnType<typeof createLogs>): Config {
+function readConfig(logs: Logs): Config {
   try {
     return parseConfig(readParams());
   } catch (error) {

@@ -6,6 +6,9 @@ export function show(value: unknown): string {
   return json.length > 80 ? `${json.slice(0, 77)}...` : json;
 }
 
+/** Names that callers choose: they become parts of keys, and are written to logs. */
+export const CALLERS_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
+
 /**
  * One line per problem: the field, what was received and what is valid. The schemas' messages are written as the
  * clause behind "expected".

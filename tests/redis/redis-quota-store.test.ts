@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import type { Redis } from "ioredis";
 
-import type { QuotaSnapshot } from "../../functions/src/quota/quota";
-import { RECORD_TTL_MS, RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import { CALL_RECORD_TTL_MS, type QuotaSnapshot } from "../../functions/src/quota/quota";
+import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis } from "../../scripts/redis-server.mjs";
@@ -330,8 +330,8 @@ describe("a call", () => {
     expect(records).toHaveLength(3);
     for (const record of records) {
       const ttlMs = await redis.pttl(record);
-      expect(ttlMs).toBeGreaterThan(RECORD_TTL_MS - 60_000);
-      expect(ttlMs).toBeLessThanOrEqual(RECORD_TTL_MS);
+      expect(ttlMs).toBeGreaterThan(CALL_RECORD_TTL_MS - 60_000);
+      expect(ttlMs).toBeLessThanOrEqual(CALL_RECORD_TTL_MS);
     }
   });
 

@@ -1,3 +1,4 @@
+import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
@@ -126,7 +127,7 @@ export function parseConfig(values: ParamValues): Config {
       collectionPath: text("QUOTA_COLLECTION_PATH"),
       usedField,
       limitField,
-      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, 999_999_999_999_999),
+      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, MAX_QUOTA),
       ttlSeconds: integer("QUOTA_TTL_SECONDS", 120, 2_592_000),
       missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Context } from "../context";
 import type { Policy } from "../rate-limit/policy";
 import type { Decision } from "../rate-limit/rate-limiter";
+import { CALLERS_NAME } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { clientIp, requireAppCheck, requireUid, type Call } from "./caller";
 
@@ -12,10 +13,7 @@ const SUBJECT = "1 to 256 characters without control characters, of a policy by 
 const inputSchema = z.strictObject(
   {
     policy: z.string("the name of a policy"),
-    subject: z
-      .string(SUBJECT)
-      .regex(/^[^\p{Cc}\p{Cs}]{1,256}$/u, SUBJECT)
-      .optional(),
+    subject: z.string(SUBJECT).regex(CALLERS_NAME, SUBJECT).optional(),
     cost: z.int("a whole number, 1 or more").min(1, "a whole number, 1 or more").default(1),
     peek: z.boolean("true or false").default(false),
   },

@@ -21,7 +21,6 @@ export async function mirrorQuota(
   event: ProviderEvent,
   context: () => Context,
 ): Promise<ApplyOutcome> {
-  const committed = microseconds(event.timestamp);
   // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
   const version = after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
   return context().quotaMirror.mirror({
@@ -30,13 +29,6 @@ export async function mirrorQuota(
     data: after.data(),
     version,
     created: after.createTime ? toVersion(after.createTime) : 0,
-    asOfMs: Math.floor(committed / 1000),
+    asOfMs: Date.parse(event.timestamp),
   });
-}
-
-/** Microseconds since the epoch; Date alone would cut them to milliseconds. */
-function microseconds(timestamp: string): number {
-  const fraction = /\.(\d+)/.exec(timestamp)?.[1] ?? "";
-  const wholeSeconds = Date.parse(timestamp.replace(/\.\d+/, ""));
-  return wholeSeconds * 1000 + Number(fraction.padEnd(6, "0").slice(0, 6));
 }

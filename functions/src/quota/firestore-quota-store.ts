@@ -12,6 +12,7 @@ import {
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Flush } from "./flush";
 import {
+  CALL_RECORD_TTL_MS,
   callName,
   decideConsumption,
   InvalidQuotaDocumentError,
@@ -28,14 +29,11 @@ import {
 /** Limit of one operation; Firestore's client by itself retries for minutes. */
 const TIMEOUT_MS = 10_000;
 
-/** Subcollection of a provider document: calls that had an idempotency key. */
+/** Subcollection of a provider document: calls that had an idempotency key. A TTL policy on `expireAt` removes them. */
 const CALLS = "quotaCalls";
 
 /** Calls that a document remembers: more than can come in between a write and its repetition. */
 const RECENT_CALLS = 20;
-
-/** How long a call with an idempotency key is remembered; a TTL policy on `expireAt` then removes it. */
-const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
 
 /** Another writer was faster: the document is to be read again. */
 const CONFLICTS: readonly unknown[] = [
@@ -159,7 +157,7 @@ export class FirestoreQuotaStore {
   async rememberUnknown(call: QuotaCall): Promise<void> {
     const record = this.record(this.document(call.providerId), call);
     if (!record) return;
-    const expireAt = Timestamp.fromMillis(Date.now() + RECORD_TTL_MS);
+    const expireAt = Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS);
     await this.bounded(record.path, async () => {
       try {
         await record.create({ unknown: true, expireAt });
@@ -268,7 +266,7 @@ export class FirestoreQuotaStore {
     }
     const answer = { used, limit: before.limit, found };
     if (record)
-      batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + RECORD_TTL_MS) });
+      batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS) });
     attempt.mayBeWritten = true;
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });

@@ -10,7 +10,7 @@ export interface ProviderChange {
   readonly providerId: string;
   readonly path: string;
   readonly data: Readonly<Record<string, unknown>> | undefined;
-  /** Update time, or time of the deletion, in microseconds since the epoch. */
+  /** Update time in microseconds since the epoch; of a deleted document, one above its last. */
   readonly version: number;
   /** Version at which the document was made; 0 if it was deleted. */
   readonly created: number;
@@ -22,7 +22,10 @@ export interface QuotaMirrorOptions extends QuotaFields {
   readonly onChange: "update" | "invalidate";
 }
 
-/** A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s, or under 50 s if each waits the longest REDIS_TIMEOUT_MS. */
+/**
+ * A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s, or under
+ * 50 s if each waits the longest REDIS_TIMEOUT_MS.
+ */
 const untilRedisAnswers = retry(handleType(RedisUnavailableError), {
   maxAttempts: 11,
   backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 4000 }),

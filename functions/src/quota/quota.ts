@@ -1,4 +1,4 @@
-import { show } from "../validation";
+import { CALLERS_NAME, show } from "../validation";
 
 /** A provider's quota: how many calls it has used, and how many it may use. */
 export interface Quota {
@@ -50,6 +50,9 @@ export interface QuotaCall {
 export function callName({ cost, idempotencyKey }: QuotaCall): string | undefined {
   return idempotencyKey === undefined ? undefined : `${cost < 0 ? "refund" : "consume"}:${idempotencyKey}`;
 }
+
+/** How long a call with an idempotency key is remembered. */
+export const CALL_RECORD_TTL_MS = 24 * 60 * 60 * 1000;
 
 /** Where a provider document keeps its quota, and what holds where it says nothing. */
 export interface QuotaFields {
@@ -132,7 +135,7 @@ export class InvalidIdempotencyKeyError extends Error {
 }
 
 /** Far enough below what a double holds exactly for sums of quotas and costs. */
-const MAX_QUOTA = 999_999_999_999_999;
+export const MAX_QUOTA = 999_999_999_999_999;
 
 /** Keeps sums of costs far from where a double is no longer exact. */
 const MAX_COST = 1_000_000_000;
@@ -155,8 +158,7 @@ export function parseCost(value: unknown): number {
  * @throws InvalidIdempotencyKeyError
  */
 export function parseIdempotencyKey(value: unknown): string {
-  if (typeof value !== "string" || !/^[^\p{Cc}\p{Cs}]{1,256}$/u.test(value))
-    throw new InvalidIdempotencyKeyError(value);
+  if (typeof value !== "string" || !CALLERS_NAME.test(value)) throw new InvalidIdempotencyKeyError(value);
   return value;
 }
 

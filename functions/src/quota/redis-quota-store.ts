@@ -4,7 +4,7 @@ import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas, readQuotas } from "../redis/lua.generated";
 import { runScript } from "../redis/script";
 import type { Flush } from "./flush";
-import { callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
+import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
 
 /**
  * What Redis knows of a provider: its quota; that it has no document, and what it used without one; or nothing that can
@@ -60,9 +60,6 @@ const MAX_SCAN_STEPS = 50;
 
 /** The place of the walk over all entries; lost, it begins anew. */
 const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
-
-/** How long a call with an idempotency key is remembered. */
-export const RECORD_TTL_MS = 24 * 60 * 60 * 1000;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
@@ -221,7 +218,7 @@ export class RedisQuotaStore {
     }
     const reply = (await runScript(this.redis, consumeQuotas, {
       missingLimit: this.options.missingLimit ?? -1,
-      recordTtlMs: RECORD_TTL_MS,
+      recordTtlMs: CALL_RECORD_TTL_MS,
       count: calls.length,
       calls: [...calls.map(({ cost }) => cost), ...recorded],
       keys: [...calls.map(({ providerId }) => this.keys.quota(providerId)), ...dirty, ...records],

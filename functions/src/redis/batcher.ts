@@ -4,7 +4,7 @@ const MAX_CHUNK = 128;
 
 /**
  * Gathers what is asked for in one turn of the event loop and sends it together: one round trip and one script call for
- * many questions. Larger gatherings travel in up to four parts or more, so that Node.js and Redis work at the same time.
+ * many questions. Larger gatherings travel in several parts, so that Node.js and Redis work at the same time.
  * Who asks alone, as the one before did, does not wait for the turn to end.
  */
 export class Batcher<Question, Answer> {
