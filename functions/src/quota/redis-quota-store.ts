@@ -224,11 +224,15 @@ export class RedisQuotaStore {
       keys: [...calls.map(({ providerId }) => this.keys.quota(providerId)), ...dirty, ...records],
     })) as number[];
     return calls.map((_, i) => {
-      const outcome = reply[3 * i]!;
-      if (outcome < 0) return { kind: "miss" };
-      const kind = outcome % 2 === 1 ? "accepted" : "refused";
-      const limit = Math.max(0, reply[3 * i + 2]!);
-      return { kind, used: reply[3 * i + 1]!, limit, found: outcome < 2 };
+      const used = reply[2 * i]!;
+      const limit = reply[2 * i + 1]!;
+      if (limit < -1) return { kind: "miss" };
+      return {
+        kind: used < 0 ? "refused" : "accepted",
+        used: used < 0 ? -1 - used : used,
+        limit: limit < 0 ? (this.options.missingLimit ?? 0) : limit,
+        found: limit >= 0,
+      };
     });
   }
 

@@ -7,9 +7,9 @@
 -- ARGV[3] count: number of calls
 -- ARGV[*] calls: each call's cost (an integer; negative to refund); then of each record the number of its call, from 1
 --
--- Returns: flat array, for each call 1 accepted, 0 refused, or both plus 2 if there is no document, -1 the quota must be
--- read from Firestore or -2 the key is no entry; then used and limit after it. A call whose record is there has the
--- first's answer.
+-- Returns: flat array, for each call used after it, or -1 - used if it is refused; then limit: -1 for a provider without
+-- a document, -2 for a quota that must be read from Firestore, -3 for a key that is no entry. A call whose record is there
+-- has the first's answer.
 -- Writes: for an accepted call p of its entry, the dirty index and the record; nothing else
 -- TTL: entries none, records recordTtlMs
 local missingLimit = tonumber(ARGV[1])
@@ -28,25 +28,27 @@ end
 
 local function consume(entry, cost)
   local known = tryCall("HMGET", entry, "u", "l", "p", "f")
-  local used, limit, pending, inFlight, missing = known[1], known[2], known[3], known[4], 0
+  local used, limit, pending, inFlight = known[1], known[2], known[3], known[4]
+  local allowed = limit
   if not used then
     if known.err then
-      return -2, 0, 0
+      return 0, -3
     end
     local state = call("HMGET", entry, "v", "x")
     if state[2] or not state[1] then
-      return -1, 0, 0
+      return 0, -2
     end
-    used, limit, missing = 0, missingLimit, 2
+    used, limit, allowed = 0, -1, missingLimit
   end
   if inFlight then
     -- A reset can leave more refunds in flight than there is to refund; the flush stops at 0 too.
     used = math.max(0, used + inFlight)
   end
-  used, limit = used + (pending or 0), tonumber(limit)
+  used = used + (pending or 0)
   local after = used + cost
-  if after > limit and tonumber(cost) > 0 then
-    return missing, used, limit
+  -- Arithmetic makes numbers of strings for less than tonumber().
+  if after > allowed + 0 and cost + 0 > 0 then
+    return -1 - used, limit
   elseif after < 0 then
     cost, after = -used, 0
   end
@@ -57,7 +59,7 @@ local function consume(entry, cost)
       markDirty(entry)
     end
   end
-  return 1 + missing, after, limit
+  return after, limit
 end
 
 local records = {}
@@ -69,17 +71,15 @@ local reply = {}
 for i = 1, count do
   local record = records[i]
   local first = record and call("GET", record)
-  local outcome, used, limit
+  local used, limit
   if first then
-    outcome, used, limit = string.match(first, "^(.+):(.+):(.+)$")
-    outcome, used, limit = tonumber(outcome), tonumber(used), tonumber(limit)
+    used, limit = string.match(first, "^(.+):(.+)$")
   else
-    outcome, used, limit = consume(KEYS[i], ARGV[3 + i])
-    if record and (outcome == 1 or outcome == 3) then
-      call("SET", record, string.format("%.0f:%.0f:%.0f", outcome, used, limit), "PX", recordTtlMs)
+    used, limit = consume(KEYS[i], ARGV[3 + i])
+    if record and used >= 0 and limit + 0 >= -1 then
+      call("SET", record, string.format("%.0f:%.0f", used, limit), "PX", recordTtlMs)
     end
   end
-  local at = 3 * i
-  reply[at - 2], reply[at - 1], reply[at] = outcome, used, limit
+  reply[2 * i - 1], reply[2 * i] = used + 0, limit + 0
 end
 return reply
