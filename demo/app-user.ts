@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EmulatedProject } from "../emulator/emulated-project.ts";
 import type { QuotaCheck, QuotaConsumption } from "../functions/dist/quota/quota-service.js";
-import type { Decision } from "../functions/dist/rate-limit/rate-limiter.js";
+import type { Decision } from "../functions/dist/rate-limit/decision.js";
 import { callFunction } from "../tests/harness/call-function.ts";
 import { signIn } from "../tests/harness/sign-in.ts";
 

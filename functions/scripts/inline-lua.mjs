@@ -17,6 +17,7 @@ const scripts = globSync("src/*/lua/*.lua", { cwd: root })
     return parseScript(
       `${domain}/${path.basename(base, ".lua")}`,
       readFileSync(path.join(root, file), "utf8"),
+      (name) => readFileSync(path.join(root, path.dirname(file), "include", `${name}.lua`), "utf8"),
     );
   });
 const exportName = (name) => name.split("/")[1].replace(/-(\w)/g, (_, letter) => letter.toUpperCase());

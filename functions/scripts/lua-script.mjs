@@ -3,19 +3,21 @@ import { createHash } from "node:crypto";
 const MAX_LINES = 100;
 
 /**
- * Reads one script and its header.
+ * Reads one script and its header. A line "Include: name" at the end of the header stands for the text of
+ * include/name.lua, which several scripts share.
  *
  * @param {string} name the domain and the file's name, as in quota/apply-snapshot
  * @param {string} source the Lua text
+ * @param {(name: string) => string} include reads a text to include
  * @throws {Error} listing everything in which header and body disagree
  */
-export function parseScript(name, source) {
+export function parseScript(name, source, include = missing) {
   const problems = [];
   const lines = source.split("\n");
   const bodyStart = lines.findIndex((line) => !line.startsWith("--"));
   const header = lines.slice(0, bodyStart).map((line) => line.replace(/^-- ?/, ""));
-  const body = lines
-    .slice(bodyStart)
+  const included = /^Include: (\S+)$/.exec(header.at(-1))?.[1];
+  const body = [...(included ? include(included).split("\n") : []), ...lines.slice(bodyStart)]
     .map((line) => line.replace(/--.*$/, ""))
     .join("\n");
 
@@ -67,4 +69,8 @@ export function parseScript(name, source) {
     args: args.names,
     restArgs: args.rest ?? null,
   };
+}
+
+function missing(name) {
+  throw new Error(`nothing to include under the name ${name}`);
 }

@@ -54,6 +54,7 @@ function createContext(): Context {
   const firestore = getFirestore(app);
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   return {
     config,
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
@@ -61,7 +62,7 @@ function createContext(): Context {
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
     rateLimiter: new RateLimiter(
-      config.rateLimit.policies,
+      { policies: () => policies },
       new RedisRateLimitStore(redis, keys),
       new LocalRateLimitStore(),
       logs,

@@ -1,36 +1,38 @@
+import fc from "fast-check";
 import type { Redis } from "ioredis";
 
+import type { Decision } from "../../functions/src/rate-limit/decision";
+import type { Algorithm } from "../../functions/src/rate-limit/limit-algorithms";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
-import type { Policy } from "../../functions/src/rate-limit/policy";
-import {
-  CostAboveLimitError,
-  RateLimiter,
-  UnknownPolicyError,
-} from "../../functions/src/rate-limit/rate-limiter";
+import { checkPolicies, type PolicyInput } from "../../functions/src/rate-limit/policy";
+import { InvalidRateLimitCallError, RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
-import { FIXED_WINDOW_CASES } from "../cases/fixed-window.ts";
+import { startRedis } from "../../scripts/redis-server.mjs";
+import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
+import { holdClock } from "../harness/held-clock.ts";
+import { EPOCH_MS, expectCase } from "../harness/rate-limit-case.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
 let redis: Redis;
 let connection: RedisConnection;
-let keys: Keys;
+let prefix: string;
 let store: RedisRateLimitStore;
+
+const connect = (port = testRedisPort(), timeoutMs = 2000) =>
+  new RedisConnection({ host: "127.0.0.1", port, timeoutMs }, recordLogs().logs);
 
 beforeAll(() => {
   redis = connectRedis();
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connect();
 });
 
 beforeEach(() => {
-  keys = new Keys(uniquePrefix());
-  store = new RedisRateLimitStore(connection, keys);
+  prefix = uniquePrefix();
+  store = new RedisRateLimitStore(connection, new Keys(prefix));
 });
 
 afterAll(() => {
@@ -38,119 +40,397 @@ afterAll(() => {
   connection.close();
 });
 
-const policyOf = (...limits: [limit: number, windowMs: number][]): Policy => ({
-  name: "p",
-  by: "uid",
-  onRedisFailure: "local",
-  limits: limits.map(([limit, windowMs]) => ({ algorithm: "fixed-window", limit, windowMs })),
-});
-const request = { subject: "alice", cost: 1, peek: false };
-const limiterOf = (policy: Policy) =>
-  new RateLimiter([policy], store, new LocalRateLimitStore(), recordLogs().logs);
+const REQUEST = { cost: 1, peek: false };
+const HOUR = { algorithm: "fixed-window", window: "1 h" } as const;
+const ALGORITHMS: readonly Algorithm[] = ["fixed-window", "sliding-window", "token-bucket"];
 
-/** Time that may pass between two commands of a test. */
-const SLACK_MS = 2000;
+function policyOf(limits: PolicyInput["limits"], more: Partial<PolicyInput> = {}) {
+  return checkPolicies([{ name: "p", by: "uid", limits, ...more }])[0]!;
+}
 
-test.each(FIXED_WINDOW_CASES)(
-  "$name",
-  async ({ before, limit, windowMs, cost, peek = false, ...expected }) => {
-    const key = keys.rateLimit("p", windowMs, "alice");
-    if (before) await redis.set(key, before.count, "PX", before.endsInMs);
-    const { allowed, nowMs, windows } = await store.take(policyOf([limit, windowMs]), {
-      ...request,
-      cost,
-      peek,
-    });
-    const window = windows[0]!;
-    expect({ allowed, count: window.count }).toEqual({ allowed: expected.allowed, count: expected.count });
-    expect(window.endsAtMs - nowMs).toBeLessThanOrEqual(expected.endsInMs);
-    expect(window.endsAtMs - nowMs).toBeGreaterThan(expected.endsInMs - SLACK_MS);
-    expect(Number(await redis.get(key))).toBe(expected.count);
-    expect(Math.abs((await redis.pttl(key)) - (expected.count > 0 ? expected.endsInMs : -2))).toBeLessThan(
-      SLACK_MS,
+/** A limiter whose policies can be changed while it runs. */
+function limiterOf(policy: ReturnType<typeof policyOf>, shared = store) {
+  const recorded = recordLogs();
+  const policies = new Map([["p", policy]]);
+  const limiter = new RateLimiter(
+    { policies: () => policies },
+    shared,
+    new LocalRateLimitStore(),
+    recorded.logs,
+  );
+  return { limiter, recorded, replace: (other: typeof policy) => policies.set("p", other) };
+}
+
+/** How often scripts were run on the server; other tests use it too, so that only a store of one's own counts. */
+function counting(inner: RedisConnection) {
+  let runs = 0;
+  const run: RedisConnection["run"] = (...args) => {
+    runs++;
+    return inner.run(...args);
+  };
+  return { connection: { run } as RedisConnection, runs: () => runs };
+}
+
+describe("the table of cases, by the Lua with its clock held", () => {
+  test.each(RATE_LIMIT_CASES)("$name", async (each) => {
+    let now = EPOCH_MS;
+    const held = new RedisRateLimitStore(
+      holdClock(redis, () => now),
+      new Keys(prefix),
+      () => now,
     );
+    await expectCase(each, held, (nowMs) => (now = nowMs));
+  });
+});
+
+test("random sequences: the Lua and the pure functions give the same answers", async () => {
+  const limit = fc.record({
+    algorithm: fc.constantFrom(...ALGORITHMS),
+    limit: fc.integer({ min: 0, max: 12 }),
+    windowMs: fc.constantFrom(1, 7, 1000, 60_000),
+  });
+  const operation = fc.record({
+    subject: fc.constantFrom("a", "b"),
+    kind: fc.constantFrom("take", "take", "take", "peek", "refund", "block", "reset"),
+    cost: fc.integer({ min: 1, max: 5 }),
+  });
+  const turn = fc.record({
+    waitMs: fc.constantFrom(0, 0, 1, 3, 400, 1000, 20_000, 61_000),
+    operations: fc.array(operation, { minLength: 1, maxLength: 8 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(limit, {
+        minLength: 1,
+        maxLength: 3,
+        selector: ({ algorithm, windowMs }) => `${algorithm} ${windowMs}`,
+      }),
+      fc.array(turn, { minLength: 1, maxLength: 12 }),
+      async (limits, turns) => {
+        let now = EPOCH_MS;
+        const { limits: subjectLimits } = policyOf(limits);
+        const clock = () => now;
+        const keys = new Keys(uniquePrefix());
+        const held = new RedisRateLimitStore(holdClock(redis, clock), keys, clock);
+        const reference = new LocalRateLimitStore(clock);
+        for (const { waitMs, operations } of turns) {
+          now += waitMs;
+          for (const { subject, kind, cost } of operations) {
+            if (kind === "take" || kind === "peek") {
+              const request = { cost, peek: kind === "peek" };
+              const [actual, expected] = await Promise.all([
+                held.take(subjectLimits, subject, request),
+                reference.take(subjectLimits, subject, request),
+              ]);
+              expect(actual).toEqual({ ...expected, source: "redis" });
+            } else {
+              for (const each of [held, reference]) {
+                if (kind === "refund") await each.refund(subjectLimits, subject, cost);
+                else if (kind === "reset") await each.reset(subjectLimits, subject);
+                else await each.block(subjectLimits, subject, now + 10 * cost);
+              }
+            }
+          }
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+test("a batch of requests is decided as the same requests one after the other", async () => {
+  const request = fc.record({
+    subject: fc.constantFrom("a", "b", "c"),
+    cost: fc.integer({ min: 1, max: 3 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...ALGORITHMS),
+      fc.array(request, { minLength: 2, maxLength: 60 }),
+      async (algorithm, requests) => {
+        const { limits } = policyOf([{ algorithm, limit: 10, window: "1 h" }]);
+        const clock = () => EPOCH_MS;
+        const held = new RedisRateLimitStore(holdClock(redis, clock), new Keys(uniquePrefix()), clock);
+        const decisions = await Promise.all(
+          requests.map(({ subject, cost }) => held.take(limits, subject, { cost, peek: false })),
+        );
+        for (const subject of ["a", "b", "c"]) {
+          const asked = requests.flatMap((each, i) =>
+            each.subject === subject ? [{ cost: each.cost, ...decisions[i]! }] : [],
+          );
+          const charged = asked.reduce((sum, { allowed, cost }) => sum + (allowed ? cost : 0), 0);
+          const { remaining } = await held.take(limits, subject, { cost: 1, peek: true });
+          expect({ subject, charged }).toEqual({ subject, charged: 10 - remaining });
+          // Whoever was refused did not fit beside those that were allowed before.
+          for (const refused of asked.filter(({ allowed }) => !allowed))
+            expect(refused.remaining).toBeLessThan(refused.cost);
+          // Of requests alike, the first are allowed, and each is told another remaining count.
+          for (const cost of [1, 2, 3]) {
+            const alike = asked.filter((each) => each.cost === cost);
+            const allowed = alike.filter((each) => each.allowed).map((each) => each.remaining);
+            expect(alike.slice(0, allowed.length).every((each) => each.allowed)).toBe(true);
+            expect(allowed).toEqual([...new Set(allowed)].sort((x, y) => y - x));
+          }
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test.each(ALGORITHMS)(
+  "%s: of 60,000 requests at once over 3 connections and 20 subjects exactly the limit is allowed",
+  async (algorithm) => {
+    const limit = 2500;
+    const { limits } = policyOf([{ algorithm, limit, window: "24 h" }]);
+    const connections = Array.from({ length: 3 }, () => connect(undefined, 20_000));
+    const stores = connections.map((each) => new RedisRateLimitStore(each, new Keys(prefix)));
+    try {
+      const asked = Array.from({ length: 60_000 }, (_, i) => ({ subject: `s${i % 20}`, by: stores[i % 3]! }));
+      const decisions = await Promise.all(asked.map(({ subject, by }) => by.take(limits, subject, REQUEST)));
+      for (let s = 0; s < 20; s++) {
+        const allowed = decisions.filter((decision, i) => decision.allowed && i % 20 === s);
+        expect(allowed.map(({ remaining }) => remaining).sort((x, y) => y - x)).toEqual(
+          Array.from({ length: limit }, (_, i) => limit - 1 - i),
+        );
+      }
+    } finally {
+      for (const each of connections) each.close();
+    }
   },
+  60_000,
 );
 
-test("of 200 requests at once exactly the limit is allowed, and each remaining count is dealt once", async () => {
-  const limiter = limiterOf(policyOf([50, 60_000]));
-  const policy = limiter.policy("p");
-  const decisions = await Promise.all(Array.from({ length: 200 }, () => limiter.decide(policy, request)));
-  const allowed = decisions.filter((decision) => decision.allowed);
-  expect(allowed.map(({ remaining }) => remaining).sort((a, b) => b - a)).toEqual(
-    Array.from({ length: 50 }, (_, i) => 49 - i),
-  );
-  const refused = decisions.filter((decision) => !decision.allowed);
-  expect(refused).toHaveLength(150);
-  for (const decision of refused) {
-    expect(decision).toMatchObject({ reason: "limit-reached", source: "redis", remaining: 0, limit: 50 });
-    expect(decision.retryAfterMs).toBeGreaterThan(60_000 - SLACK_MS);
-    expect(decision.retryAfterMs).toBeLessThanOrEqual(60_000);
-  }
+describe("in Redis", () => {
+  test.each(ALGORITHMS)("%s: no key is without a TTL, whatever was done", async (algorithm) => {
+    const { limits } = policyOf([{ algorithm, limit: 5, window: "1 h" }]);
+    const { limits: several } = policyOf([
+      { algorithm, limit: 5, window: "1 h" },
+      { ...HOUR, limit: 9, window: "2 h" },
+    ]);
+    for (const each of [limits, several]) {
+      for (let i = 0; i < 7; i++) await store.take(each, "alice", REQUEST);
+      await store.refund(each, "alice", 2);
+      await store.take(each, "alice", REQUEST);
+      await store.block(each, "alice", Date.now() + 5000);
+      await store.block(each, "bob", Date.now() + 5000);
+      await store.take(each, "bob", REQUEST);
+      await store.refund(each, "nobody", 1);
+      await store.take(each, "nobody", { cost: 1, peek: true });
+    }
+    const keys = await redis.keys(`${prefix}:*`);
+    expect(keys).toHaveLength(4);
+    for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  });
+
+  test("the clock is Redis's: one that is wrong in the process changes nothing", async () => {
+    const { limits } = policyOf([{ ...HOUR, limit: 2 }]);
+    const first = await store.take(limits, "alice", REQUEST);
+    const wrong = jest.spyOn(Date, "now").mockReturnValue(0);
+    try {
+      const second = await store.take(limits, "alice", REQUEST);
+      expect(second).toMatchObject({ allowed: true, remaining: 0 });
+      expect(Math.abs(second.resetAtMs - first.resetAtMs) % 3_600_000).toBe(0);
+    } finally {
+      wrong.mockRestore();
+    }
+  });
+
+  test("a key of another kind, or an entry of another length, counts as none and fails nobody else", async () => {
+    const { limits } = policyOf([{ ...HOUR, limit: 2 }]);
+    const keys = new Keys(prefix);
+    await redis.hset(keys.rateLimit("p", "f3600000", "list"), "x", 1);
+    await redis.set(keys.rateLimit("p", "f3600000", "short"), "x");
+    const decisions = await Promise.all(
+      ["list", "short", "alice"].map((subject) => store.take(limits, subject, REQUEST)),
+    );
+    expect(decisions.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 1],
+      [true, 1],
+      [true, 1],
+    ]);
+  });
+
+  test("SCRIPT FLUSH and a restart under load: answers go on, and from Redis again", async () => {
+    const server = await startRedis();
+    const own = connect(server.port, 300);
+    const { limiter } = limiterOf(
+      policyOf([{ ...HOUR, limit: 1_000_000 }]),
+      new RedisRateLimitStore(own, new Keys(prefix)),
+    );
+    const control = connectRedis(server.port);
+    let stopped = false;
+    const sources = new Map<Decision["source"], number>();
+    const caller = async () => {
+      while (!stopped) {
+        const { allowed, source } = await limiter.check("p", "alice");
+        expect(allowed).toBe(true);
+        sources.set(source, (sources.get(source) ?? 0) + 1);
+        await new Promise(setImmediate);
+      }
+    };
+    const callers = Array.from({ length: 20 }, caller);
+    try {
+      await waitFor(() => (sources.get("redis") ?? 0) > 100, { what: "answers from Redis" });
+      await control.script("FLUSH");
+      expect(sources.get("local")).toBeUndefined();
+      const flushedAt = sources.get("redis")!;
+      await waitFor(() => sources.get("redis")! > flushedAt + 100, { what: "answers after SCRIPT FLUSH" });
+      expect(sources.get("local")).toBeUndefined();
+      control.disconnect();
+      await server.kill();
+      await waitFor(() => (sources.get("local") ?? 0) > 100, { what: "answers without Redis" });
+      await server.restart();
+      const before = sources.get("redis")!;
+      await waitFor(() => sources.get("redis")! > before + 100, { what: "answers from the restarted Redis" });
+    } finally {
+      stopped = true;
+      await Promise.all(callers);
+      control.disconnect();
+      own.close();
+      await server.stop();
+    }
+  });
 });
 
-test("a window ends on Redis's clock and a new one begins", async () => {
-  const limiter = limiterOf(policyOf([1, 100]));
-  const policy = limiter.policy("p");
-  expect((await limiter.decide(policy, request)).allowed).toBe(true);
-  const [seconds] = await redis.time();
-  const { resetAtMs } = await limiter.decide(policy, { ...request, peek: true });
-  expect(Math.abs(resetAtMs - Number(seconds) * 1000)).toBeLessThan(SLACK_MS);
-  await waitFor(async () => (await limiter.decide(policy, request)).allowed, { what: "the next window" });
+describe("refusals are remembered", () => {
+  const remembering = (policy = policyOf([{ ...HOUR, limit: 5 }])) => {
+    const counted = counting(connection);
+    let now = 0;
+    const own = new RedisRateLimitStore(counted.connection, new Keys(prefix), () => now);
+    return { ...limiterOf(policy, own), runs: counted.runs, pass: (ms: number) => (now += ms) };
+  };
+  const exhaust = async (limiter: RateLimiter) => {
+    await limiter.check("p", "alice", { cost: 4 });
+    expect((await limiter.check("p", "alice", { cost: 2 })).allowed).toBe(false);
+  };
+
+  test("and repeated without asking Redis, for a second; a smaller cost is not refused by that of a larger", async () => {
+    const { limiter, runs, pass } = remembering();
+    await exhaust(limiter);
+    const before = runs();
+    expect(await limiter.check("p", "alice", { cost: 2 })).toMatchObject({ allowed: false, remaining: 1 });
+    expect(await limiter.check("p", "alice", { cost: 3, peek: true })).toMatchObject({ allowed: false });
+    expect(runs()).toBe(before);
+    expect((await limiter.check("p", "alice", { cost: 1 })).allowed).toBe(true);
+    expect((await limiter.check("p", "alice")).allowed).toBe(false);
+    const later = runs();
+    await limiter.check("p", "alice");
+    expect(runs()).toBe(later);
+    pass(1000);
+    await limiter.check("p", "alice");
+    expect(runs()).toBe(later + 1);
+  });
+
+  test("until the request could be allowed", async () => {
+    const { limiter, pass } = remembering(
+      policyOf([{ algorithm: "token-bucket", limit: 1000, window: "1 s" }]),
+    );
+    await limiter.check("p", "alice", { cost: 1000 });
+    const { allowed, retryAfterMs } = await limiter.check("p", "alice", { cost: 800 });
+    expect(allowed).toBe(false);
+    await waitFor(
+      async () => {
+        pass(20);
+        return (await limiter.check("p", "alice", { cost: 800 })).allowed;
+      },
+      { what: "tokens", timeoutMs: retryAfterMs + 2000 },
+    );
+  });
+
+  test.each<[string, (limiter: RateLimiter) => Promise<void>]>([
+    ["a refund", (limiter) => limiter.refund("p", "alice", { cost: 1 })],
+    ["a reset", (limiter) => limiter.reset("p", "alice")],
+  ])("and forgotten after %s", async (_, change) => {
+    const { limiter } = remembering();
+    await exhaust(limiter);
+    await change(limiter);
+    expect((await limiter.check("p", "alice", { cost: 2 })).allowed).toBe(true);
+  });
+
+  test("and forgotten when the policy changes", async () => {
+    const { limiter, replace } = remembering();
+    await exhaust(limiter);
+    replace(policyOf([{ ...HOUR, limit: 6 }]));
+    expect(await limiter.check("p", "alice", { cost: 2 })).toMatchObject({
+      allowed: true,
+      limit: 6,
+      remaining: 0,
+    });
+  });
+
+  test("and forgotten when a block ends", async () => {
+    const { limiter } = remembering();
+    await limiter.block("p", "alice", Date.now() + 60_000);
+    expect(await limiter.check("p", "alice")).toMatchObject({
+      allowed: false,
+      reason: "blocked",
+      remaining: 0,
+    });
+    await limiter.block("p", "alice", 0);
+    expect((await limiter.check("p", "alice")).allowed).toBe(true);
+  });
 });
 
-test("several limits are taken all or none, and the one that lasts longest tells when to retry", async () => {
-  const limiter = limiterOf(policyOf([2, 10_000], [3, 60_000]));
-  const policy = limiter.policy("p");
-  await limiter.decide(policy, { ...request, cost: 2 });
-  expect(await limiter.decide(policy, request)).toMatchObject({ allowed: false, limit: 2, remaining: 0 });
-  expect(await redis.get(keys.rateLimit("p", 60_000, "alice"))).toBe("2");
-  await redis.del(keys.rateLimit("p", 10_000, "alice"));
-  expect(await limiter.decide(policy, request)).toMatchObject({ allowed: true, limit: 3, remaining: 0 });
-  const refused = await limiter.decide(policy, { ...request, cost: 2 });
-  expect(refused).toMatchObject({ allowed: false, limit: 3 });
-  expect(refused.retryAfterMs).toBeGreaterThan(10_000);
+describe("subjects with limits of their own", () => {
+  const policy = policyOf([{ ...HOUR, limit: 1 }], {
+    overrides: [
+      { subject: "customer", limits: [3] },
+      { subject: "barred", limits: [0] },
+      { subject: "suspended", blockedUntil: new Date(Date.now() + 3_600_000).toISOString() },
+      { subject: "pardoned", blockedUntil: new Date(Date.now() - 1000).toISOString() },
+    ],
+  });
+
+  test("a higher limit, a limit of 0, a block until a time", async () => {
+    const { limiter } = limiterOf(policy);
+    expect(await limiter.check("p", "anyone")).toMatchObject({ allowed: true, remaining: 0 });
+    expect(await limiter.check("p", "customer", { cost: 3 })).toMatchObject({ allowed: true, limit: 3 });
+    expect(await limiter.check("p", "barred")).toMatchObject({ allowed: false, reason: "limit-reached" });
+    const suspended = await limiter.check("p", "suspended");
+    expect(suspended).toMatchObject({ allowed: false, reason: "blocked" });
+    expect(suspended.retryAfterMs).toBeGreaterThan(3_500_000);
+    expect(await limiter.check("p", "pardoned")).toMatchObject({ allowed: true });
+  });
+
+  test("a limit that is lowered below what was charged leaves nothing, and a refund takes back no more than its cost", async () => {
+    const { limiter, replace } = limiterOf(policyOf([{ ...HOUR, limit: 10 }]));
+    await limiter.check("p", "alice", { cost: 10 });
+    replace(policyOf([{ ...HOUR, limit: 2 }]));
+    expect(await limiter.check("p", "alice")).toMatchObject({ allowed: false, remaining: 0, limit: 2 });
+    await limiter.refund("p", "alice", { cost: 2 });
+    replace(policyOf([{ ...HOUR, limit: 10 }]));
+    expect(await limiter.check("p", "alice", { peek: true })).toMatchObject({ remaining: 2 });
+  });
 });
 
-test("a counter that lost its TTL does not refuse for ever", async () => {
-  const key = keys.rateLimit("p", 60_000, "alice");
-  await redis.set(key, 10);
-  expect((await store.take(policyOf([10, 60_000]), request)).allowed).toBe(true);
-  expect(await redis.get(key)).toBe("1");
-  expect(await redis.pttl(key)).toBeGreaterThan(60_000 - SLACK_MS);
-});
-
-test("a cost above the limit, and an unknown policy, are errors that name the field", async () => {
-  const limiter = limiterOf(policyOf([3, 60_000]));
-  await expect(limiter.decide(limiter.policy("p"), { ...request, cost: 4 })).rejects.toThrow(
-    CostAboveLimitError,
-  );
-  await expect(limiter.decide(limiter.policy("p"), { ...request, cost: 4 })).rejects.toThrow(
-    "cost: got 4; expected at most 3",
-  );
-  expect(() => limiter.policy("q")).toThrow(UnknownPolicyError);
-  expect(() => limiter.policy("q")).toThrow('policy: got "q"; expected the name of a policy');
+test.each<[string, (limiter: RateLimiter) => Promise<unknown>, string]>([
+  ["a cost above the limit", (l) => l.check("p", "a", { cost: 4 }), "cost: got 4; expected at most 3"],
+  ["a cost of 0", (l) => l.check("p", "a", { cost: 0 }), "cost: got 0; expected a whole number"],
+  ["a negative refund", (l) => l.refund("p", "a", { cost: -1 }), "cost: got -1; expected a whole number"],
+  ["an unknown policy", (l) => l.check("q", "a"), 'policy: got "q"; expected the name of a policy'],
+  ["no subject", (l) => l.check("p", ""), 'subject: got ""; expected 1 to 256 characters'],
+  ["a line break in a subject", (l) => l.reset("p", "a\nb"), "subject: got"],
+  ["a block of no time", (l) => l.block("p", "a", NaN), "untilMs: got NaN; expected Unix ms"],
+])("%s is an error that names the field", async (_, call, message) => {
+  const { limiter } = limiterOf(policyOf([{ ...HOUR, limit: 3 }]));
+  await expect(call(limiter)).rejects.toThrow(InvalidRateLimitCallError);
+  await expect(call(limiter)).rejects.toThrow(message);
 });
 
 describe("without Redis", () => {
-  const dead = new RedisConnection({ host: "127.0.0.1", port: 1, timeoutMs: 200 }, recordLogs().logs);
+  const dead = connect(1, 200);
   afterAll(() => dead.close());
-
-  const limiterWithout = (onRedisFailure: Policy["onRedisFailure"]) => {
-    const recorded = recordLogs();
-    const deadStore = new RedisRateLimitStore(dead, keys);
-    const policy = { ...policyOf([2, 60_000]), onRedisFailure };
-    return {
-      policy,
-      recorded,
-      limiter: new RateLimiter([policy], deadStore, new LocalRateLimitStore(), recorded.logs),
-    };
-  };
+  const limiterWithout = (onRedisFailure: "local" | "open" | "closed", more: Partial<PolicyInput> = {}) =>
+    limiterOf(
+      policyOf([{ ...HOUR, limit: 2 }], { onRedisFailure, ...more }),
+      new RedisRateLimitStore(dead, new Keys("dead")),
+    );
 
   test("local limits in the process", async () => {
-    const { limiter, policy, recorded } = limiterWithout("local");
+    const { limiter, recorded } = limiterWithout("local");
     const decisions = [];
-    for (let i = 0; i < 3; i++) decisions.push(await limiter.decide(policy, request));
+    for (let i = 0; i < 3; i++) decisions.push(await limiter.check("p", "alice"));
     expect(decisions.map(({ allowed, source }) => [allowed, source])).toEqual([
       [true, "local"],
       [true, "local"],
@@ -159,23 +439,29 @@ describe("without Redis", () => {
     expect(recorded.events()).toContain("rate_limit_fallback");
   });
 
-  test("open allows, and says that Redis was unavailable", async () => {
-    const { limiter, policy } = limiterWithout("open");
-    expect(await limiter.decide(policy, request)).toMatchObject({
+  test("open allows, and says that Redis was unavailable; but nobody whom the policy bars", async () => {
+    const { limiter } = limiterWithout("open", { overrides: [{ subject: "barred", limits: [0] }] });
+    expect(await limiter.check("p", "alice")).toMatchObject({
       allowed: true,
       retryAfterMs: 0,
       reason: "redis-unavailable",
       source: "open",
     });
+    expect(await limiter.check("p", "barred")).toMatchObject({ allowed: false, source: "local" });
   });
 
   test("closed refuses, and does not call it a reached limit", async () => {
-    const { limiter, policy } = limiterWithout("closed");
-    expect(await limiter.decide(policy, request)).toMatchObject({
+    const { limiter } = limiterWithout("closed");
+    expect(await limiter.check("p", "alice")).toMatchObject({
       allowed: false,
       retryAfterMs: 1000,
       reason: "redis-unavailable",
       source: "closed",
     });
+  });
+
+  test("a refund says that it failed", async () => {
+    const { limiter } = limiterWithout("local");
+    await expect(limiter.refund("p", "alice")).rejects.toMatchObject({ code: "redis-unavailable" });
   });
 });

@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { Redis } from "ioredis";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
-import { takeFixedWindow } from "../../functions/src/redis/lua.generated";
+import { blockSubject } from "../../functions/src/redis/lua.generated";
 import { runScript } from "../../functions/src/redis/script";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { startHeldProxy } from "../harness/held-proxy.ts";
@@ -307,22 +307,22 @@ test("nothing is sent once the time is up, where a script's text follows upon it
     },
   });
   const { connection } = connectTo(proxy);
-  const input = { counters: ["counter"], cost: 1, charge: 1, limits: [10, 60_000] };
-  const error = await failure(() => runScript(connection, takeFixedWindow, input));
+  const input = { entry: "entry", untilMs: Date.now() + 60_000, bytes: 40 };
+  const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.outcome).toBe("unknown");
   replyLate();
   await new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
   expect(sent.filter((request) => request.includes("evalsha"))).toHaveLength(1);
   expect(sent.filter((request) => /\beval\b/.test(request))).toEqual([]);
-  expect(await direct.exists("counter")).toBe(0);
+  expect(await direct.exists("entry")).toBe(0);
 });
 
 test("a full server refuses without effect", async () => {
   const server = await startRedis({ args: ["--maxmemory", "1"] });
   closing.push(() => server.stop());
   const { connection } = connectTo(server.port);
-  const input = { counters: ["c"], cost: 1, charge: 1, limits: [10, 60_000] };
-  const error = await failure(() => runScript(connection, takeFixedWindow, input));
+  const input = { entry: "entry", untilMs: Date.now() + 60_000, bytes: 40 };
+  const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.message).toContain("OOM");
   expect(error.outcome).toBe("not-executed");
 });
@@ -331,9 +331,12 @@ test("a script survives SCRIPT FLUSH", async () => {
   const server = await ownRedis();
   const direct = directTo(server.port);
   const { connection } = connectTo(server.port);
-  const input = { counters: [uniquePrefix()], cost: 1, charge: 1, limits: [10, 60_000] };
-  const count = async () => ((await runScript(connection, takeFixedWindow, input)) as number[])[2];
-  expect(await count()).toBe(1);
+  const write = async () => {
+    const entry = uniquePrefix();
+    await runScript(connection, blockSubject, { entry, untilMs: Date.now() + 60_000, bytes: 40 });
+    return direct.exists(entry);
+  };
+  expect(await write()).toBe(1);
   await direct.script("FLUSH");
-  expect(await count()).toBe(2);
+  expect(await write()).toBe(1);
 });

@@ -1,59 +1,40 @@
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
-import type { Policy } from "../../functions/src/rate-limit/policy";
-import { FIXED_WINDOW_CASES } from "../cases/fixed-window.ts";
+import { checkPolicies } from "../../functions/src/rate-limit/policy";
+import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
+import { expectCase } from "../harness/rate-limit-case.ts";
 
-const policyOf = (...limits: [limit: number, windowMs: number][]): Policy => ({
-  name: "p",
-  by: "uid",
-  onRedisFailure: "local",
-  limits: limits.map(([limit, windowMs]) => ({ algorithm: "fixed-window", limit, windowMs })),
-});
-const request = { subject: "alice", cost: 1, peek: false };
+const REQUEST = { cost: 1, peek: false };
+const limitsOf = (limit: object) => checkPolicies([{ name: "p", by: "uid", limits: [limit] }])[0]!.limits;
+const ONE_A_SECOND = limitsOf({ algorithm: "fixed-window", limit: 1, window: "1 s" });
 
-test.each(FIXED_WINDOW_CASES)("$name", async ({ before, limit, windowMs, cost, peek = false, ...after }) => {
-  const expected = { allowed: after.allowed, count: after.count, endsInMs: after.endsInMs };
-  let now = 1_000_000;
-  const store = new LocalRateLimitStore(() => now);
-  const policy = policyOf([limit, windowMs]);
-  if (before) {
-    await store.take(policy, { ...request, cost: before.count });
-    now += windowMs - before.endsInMs;
-  }
-  const { allowed, nowMs, windows } = await store.take(policy, { ...request, cost, peek });
-  expect({ allowed, count: windows[0]?.count, endsInMs: windows[0]!.endsAtMs - nowMs }).toEqual(expected);
-  const later = await store.take(policy, { ...request, cost: 0, peek: true });
-  expect(later.windows[0]?.count).toBe(expected.count);
-});
-
-test("a window that has ended counts no more", async () => {
+test.each(RATE_LIMIT_CASES)("$name", async (each) => {
   let now = 0;
-  const store = new LocalRateLimitStore(() => now);
-  const policy = policyOf([1, 1000]);
-  expect((await store.take(policy, request)).allowed).toBe(true);
-  now = 999;
-  expect((await store.take(policy, request)).allowed).toBe(false);
-  now = 1000;
-  expect((await store.take(policy, request)).allowed).toBe(true);
-});
-
-test("several limits are taken all or none", async () => {
-  let now = 0;
-  const store = new LocalRateLimitStore(() => now);
-  const policy = policyOf([1, 1000], [2, 10_000]);
-  expect((await store.take(policy, request)).allowed).toBe(true);
-  expect((await store.take(policy, request)).windows.map(({ count }) => count)).toEqual([1, 1]);
-  now = 1000;
-  expect((await store.take(policy, request)).windows.map(({ count }) => count)).toEqual([1, 2]);
-  now = 2000;
-  expect(await store.take(policy, request)).toMatchObject({
-    allowed: false,
-    windows: [{ count: 0 }, { count: 2 }],
-  });
+  await expectCase(each, new LocalRateLimitStore(() => now), (nowMs) => (now = nowMs));
 });
 
 test("subjects are apart", async () => {
-  const store = new LocalRateLimitStore();
-  const policy = policyOf([1, 1000]);
-  await store.take(policy, request);
-  expect((await store.take(policy, { ...request, subject: "bob" })).allowed).toBe(true);
+  const store = new LocalRateLimitStore(() => 0);
+  expect((await store.take(ONE_A_SECOND, "alice", REQUEST)).allowed).toBe(true);
+  expect((await store.take(ONE_A_SECOND, "bob", REQUEST)).allowed).toBe(true);
+  expect((await store.take(ONE_A_SECOND, "alice", REQUEST)).allowed).toBe(false);
+});
+
+test("a block holds until its time, and a reset ends it", async () => {
+  let now = 0;
+  const store = new LocalRateLimitStore(() => now);
+  await store.block(ONE_A_SECOND, "alice", 5000);
+  expect(await store.take(ONE_A_SECOND, "alice", REQUEST)).toEqual({
+    allowed: false,
+    limit: 1,
+    remaining: 0,
+    retryAfterMs: 5000,
+    resetAtMs: 5000,
+    reason: "blocked",
+    source: "local",
+  });
+  now = 5000;
+  expect((await store.take(ONE_A_SECOND, "alice", REQUEST)).allowed).toBe(true);
+  await store.block(ONE_A_SECOND, "alice", 9000);
+  await store.reset(ONE_A_SECOND, "alice");
+  expect((await store.take(ONE_A_SECOND, "alice", REQUEST)).allowed).toBe(true);
 });

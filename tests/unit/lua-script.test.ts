@@ -56,3 +56,18 @@ test.each([
 ])("a script with %s is refused", (_, source, problem) => {
   expect(() => parseScript("sample/add-amount", source)).toThrow(problem);
 });
+
+test("an include named at the end of the header stands before the body", () => {
+  const including = SCRIPT.replace("-- TTL: none\n", "-- TTL: none\n-- Include: shared\n");
+  const script = parseScript(
+    "sample/add-amount",
+    including,
+    (name) => `-- Shared.\nlocal from = "${name}"\n`,
+  );
+  expect(script.source).toBe(
+    'local from = "shared"\nlocal counter = KEYS[1]\nlocal amount = ARGV[1]\nreturn redis.call("INCRBY", counter, amount)',
+  );
+  expect(() => parseScript("sample/add-amount", including)).toThrow(
+    "nothing to include under the name shared",
+  );
+});

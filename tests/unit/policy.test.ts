@@ -1,4 +1,4 @@
-import { InvalidPolicies, parsePolicies } from "../../functions/src/rate-limit/policy";
+import { checkPolicy, InvalidPolicies, parsePolicies } from "../../functions/src/rate-limit/policy";
 
 const POLICY = {
   name: "ai-chat",
@@ -16,8 +16,59 @@ function problemsOf(policies: unknown): readonly string[] {
   return [];
 }
 
-test("a valid policy is taken as it is; without onRedisFailure the process itself limits", () => {
-  expect(parsePolicies(JSON.stringify([POLICY]))).toEqual([{ ...POLICY, onRedisFailure: "local" }]);
+test("a policy gets its defaults: the process itself limits without Redis, a burst is as large as the limit", () => {
+  const [policy] = parsePolicies(JSON.stringify([POLICY]));
+  expect(policy).toEqual({
+    name: "ai-chat",
+    by: "uid",
+    onRedisFailure: "local",
+    limits: {
+      policy: "ai-chat",
+      shape: "f60000",
+      blockedUntilMs: 0,
+      limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000, capacity: 10 }],
+    },
+    overrides: new Map(),
+  });
+});
+
+test.each([
+  ["10 s", 10_000],
+  ["1 m", 60_000],
+  ["12h", 43_200_000],
+  ["1 d", 86_400_000],
+  ["250 ms", 250],
+  [1500, 1500],
+])("a window of %j is %i ms", (window, windowMs) => {
+  const limit = { algorithm: "sliding-window", limit: 1 };
+  for (const written of [
+    { ...limit, window },
+    { ...limit, windowMs: window },
+  ])
+    expect(checkPolicy("p", { by: "uid", limits: [written] }).limits.limits[0]).toMatchObject({ windowMs });
+});
+
+test("an override replaces the limits of one subject, and a burst grows and shrinks with its limit", () => {
+  const { limits, overrides } = checkPolicy("p", {
+    by: "uid",
+    limits: [
+      { algorithm: "token-bucket", limit: 10, window: "1 s", burst: 5 },
+      { algorithm: "fixed-window", limit: 100, window: "1 d" },
+    ],
+    overrides: [
+      { subject: "customer", limits: [100, 100] },
+      { subject: "suspended", blockedUntil: "2030-01-01T00:00:00+01:00" },
+    ],
+  });
+  expect(limits.shape).toBe("t1000+f86400000");
+  const customer = overrides.get("customer")!;
+  expect(customer.limits.map(({ limit, capacity }) => [limit, capacity])).toEqual([
+    [100, 50],
+    [100, 100],
+  ]);
+  const suspended = overrides.get("suspended")!;
+  expect(suspended.blockedUntilMs).toBe(Date.UTC(2029, 11, 31, 23));
+  expect(suspended.limits).toEqual(limits.limits);
 });
 
 test.each<[string, unknown, string]>([
@@ -44,7 +95,52 @@ test.each<[string, unknown, string]>([
   [
     "a window of 0",
     [{ ...POLICY, limits: [{ ...POLICY.limits[0], windowMs: 0 }] }],
-    "[0].limits[0].windowMs: got 0; expected a whole number of milliseconds, 1 or more",
+    '[0].limits[0].windowMs: got 0; expected a duration such as "10 s"',
+  ],
+  [
+    "a window of no known unit",
+    [{ ...POLICY, limits: [{ algorithm: "fixed-window", limit: 1, window: "1 fortnight" }] }],
+    '[0].limits[0].window: got "1 fortnight"; expected a duration such as "10 s"',
+  ],
+  [
+    "a window that is too long",
+    [{ ...POLICY, limits: [{ algorithm: "fixed-window", limit: 1, window: "367 d" }] }],
+    '[0].limits[0].window: got "367 d"; expected a duration',
+  ],
+  [
+    "no window",
+    [{ ...POLICY, limits: [{ algorithm: "fixed-window", limit: 1 }] }],
+    "[0].limits[0].window: not set; expected one of window and windowMs",
+  ],
+  [
+    "two windows",
+    [{ ...POLICY, limits: [{ ...POLICY.limits[0], window: "1 m" }] }],
+    '[0].limits[0].window: got "1 m"; expected one of window and windowMs',
+  ],
+  [
+    "a burst of a window",
+    [{ ...POLICY, limits: [{ ...POLICY.limits[0], burst: 3 }] }],
+    "[0].limits[0].burst: got 3; expected burst with token-bucket only",
+  ],
+  [
+    "a limit too large to be counted exactly",
+    [{ ...POLICY, limits: [{ ...POLICY.limits[0], limit: 1e12 }] }],
+    "[0].limits[0].limit: got 1000000000000; expected at most 2^52",
+  ],
+  [
+    "an override of another number of limits",
+    [{ ...POLICY, overrides: [{ subject: "a", limits: [1, 2] }] }],
+    "[0].overrides[0].limits: got [1,2]; expected 1 whole numbers",
+  ],
+  [
+    "a subject overridden twice",
+    [{ ...POLICY, overrides: [{ subject: "a" }, { subject: "a" }] }],
+    "expected each subject once",
+  ],
+  [
+    "a block until no time",
+    [{ ...POLICY, overrides: [{ subject: "a", blockedUntil: "tomorrow" }] }],
+    '[0].overrides[0].blockedUntil: got "tomorrow"; expected a time such as',
   ],
   [
     "an unknown algorithm",
@@ -60,7 +156,7 @@ test.each<[string, unknown, string]>([
   [
     "a window twice",
     [{ ...POLICY, limits: [POLICY.limits[0], POLICY.limits[0]] }],
-    "expected a windowMs at most once",
+    "expected each algorithm and window once",
   ],
   ["an unknown onRedisFailure", [{ ...POLICY, onRedisFailure: "retry" }], '[0].onRedisFailure: got "retry"'],
 ])("%s is refused, naming where", (_, policies, problem) => {
@@ -69,6 +165,6 @@ test.each<[string, unknown, string]>([
 
 test("all errors are reported at once", () => {
   expect(
-    problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 m" }] }]),
+    problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 q" }] }]),
   ).toHaveLength(4);
 });

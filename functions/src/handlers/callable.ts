@@ -10,15 +10,14 @@ import {
   InvalidQuotaDocumentError,
 } from "../quota/quota";
 import { QuotaOutcomeUnknownError } from "../quota/quota-service";
-import { CostAboveLimitError, UnknownPolicyError } from "../rate-limit/rate-limiter";
+import { InvalidRateLimitCallError } from "../rate-limit/rate-limiter";
 import { describeIssues } from "../validation";
 
 const INVALID_ARGUMENT = [
   InvalidProviderIdError,
   InvalidCostError,
   InvalidIdempotencyKeyError,
-  UnknownPolicyError,
-  CostAboveLimitError,
+  InvalidRateLimitCallError,
 ];
 
 /**

@@ -2,8 +2,8 @@ import { HttpsError } from "firebase-functions/v2/https";
 import { z } from "zod";
 
 import type { Context } from "../context";
+import type { Decision } from "../rate-limit/decision";
 import type { Policy } from "../rate-limit/policy";
-import type { Decision } from "../rate-limit/rate-limiter";
 import { CALLERS_NAME } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { clientIp, requireAppCheck, requireUid, type Call } from "./caller";
@@ -29,9 +29,9 @@ export function checkRateLimit(call: Call, context: () => Context): Promise<Deci
     const { config, rateLimiter } = context();
     requireAppCheck(call, config.enforceAppCheck);
     const input = parseInput(inputSchema, call.data);
-    const policy = rateLimiter.policy(input.policy);
+    const policy = await rateLimiter.policy(input.policy);
     const subject = subjectOf(call, policy, input.subject);
-    return rateLimiter.decide(policy, { subject, cost: input.cost, peek: input.peek });
+    return rateLimiter.decide(policy, subject, { cost: input.cost, peek: input.peek });
   });
 }
 

@@ -1,32 +1,65 @@
 import { LRUCache } from "lru-cache";
 
-import { allows, windowAt, type WindowCount } from "./fixed-window";
-import type { Policy } from "./policy";
-import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limit-store";
+import { decide, type Decision, type RateLimitRequest } from "./decision";
+import {
+  advance,
+  charge,
+  emptyEntry,
+  neededUntilMs,
+  type RateLimitEntry,
+  type SubjectLimits,
+} from "./limit-algorithms";
+import type { RateLimitStore } from "./rate-limit-store";
 
-/** Windows remembered at most; under more subjects than that, the least recently seen start anew. */
-const MAX_WINDOWS = 50_000;
+/** Subjects remembered at most; under more than that, the least recently seen start anew. */
+const MAX_ENTRIES = 50_000;
 
 /** Counts in this process only: each instance allows the whole limit by itself. */
 export class LocalRateLimitStore implements RateLimitStore {
-  private readonly windows = new LRUCache<string, WindowCount>({ max: MAX_WINDOWS });
+  private readonly entries = new LRUCache<string, RateLimitEntry>({ max: MAX_ENTRIES });
 
   constructor(private readonly now: () => number = Date.now) {}
 
-  take(policy: Policy, { subject, cost, peek }: TakeRequest): Promise<TakeOutcome> {
+  take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision> {
     const nowMs = this.now();
-    const current = policy.limits.map(({ limit, windowMs }) => {
-      const key = `${policy.name}:${windowMs}:${subject}`;
-      return { key, limit, window: windowAt(this.windows.get(key), windowMs, nowMs) };
-    });
-    const allowed = current.every(({ limit, window }) => allows(window, limit, cost));
-    if (!allowed || peek)
-      return Promise.resolve({ allowed, nowMs, windows: current.map(({ window }) => window) });
-    const windows = current.map(({ key, window }) => {
-      const charged = { ...window, count: window.count + cost };
-      this.windows.set(key, charged);
-      return charged;
-    });
-    return Promise.resolve({ allowed, nowMs, windows });
+    const entry = this.entry(limits, subject, nowMs);
+    const decision = decide(limits, entry, request, nowMs, "local");
+    if (decision.allowed && !request.peek) this.keep(limits, subject, entry, nowMs);
+    return Promise.resolve(decision);
   }
+
+  refund(limits: SubjectLimits, subject: string, cost: number): Promise<void> {
+    const nowMs = this.now();
+    const entry = this.entry(limits, subject, nowMs);
+    charge(limits, entry, -cost);
+    this.keep(limits, subject, entry, nowMs);
+    return Promise.resolve();
+  }
+
+  reset(limits: SubjectLimits, subject: string): Promise<void> {
+    this.entries.delete(keyOf(limits, subject));
+    return Promise.resolve();
+  }
+
+  block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
+    const nowMs = this.now();
+    const entry = this.entry(limits, subject, nowMs);
+    entry[1] = untilMs;
+    this.keep(limits, subject, entry, nowMs);
+    return Promise.resolve();
+  }
+
+  private entry(limits: SubjectLimits, subject: string, nowMs: number): RateLimitEntry {
+    const entry = this.entries.get(keyOf(limits, subject)) ?? emptyEntry(limits);
+    advance(limits, entry, nowMs);
+    return entry;
+  }
+
+  private keep(limits: SubjectLimits, subject: string, entry: RateLimitEntry, nowMs: number): void {
+    if (neededUntilMs(limits, entry, nowMs) > nowMs) this.entries.set(keyOf(limits, subject), entry);
+  }
+}
+
+function keyOf({ policy, shape }: SubjectLimits, subject: string): string {
+  return `${policy}:${shape}:${subject}`;
 }

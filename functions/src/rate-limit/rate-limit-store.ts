@@ -1,20 +1,14 @@
-import type { WindowCount } from "./fixed-window";
-import type { Policy } from "./policy";
+import type { Decision, RateLimitRequest } from "./decision";
+import type { SubjectLimits } from "./limit-algorithms";
 
-/** One request against a policy. `cost` is a positive integer; a `peek` is decided but never counted. */
-export interface TakeRequest {
-  readonly subject: string;
-  readonly cost: number;
-  readonly peek: boolean;
-}
-
-/** What a store says: whether every limit of the policy allows the request, and each limit's window after it. */
-export interface TakeOutcome {
-  readonly allowed: boolean;
-  readonly nowMs: number;
-  readonly windows: readonly WindowCount[];
-}
-
+/** Where the counts of subjects are. */
 export interface RateLimitStore {
-  take(policy: Policy, request: TakeRequest): Promise<TakeOutcome>;
+  /** Decides a request, and counts it if it is allowed and no peek. */
+  take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision>;
+  /** Takes back what was charged, as far as it still counts. */
+  refund(limits: SubjectLimits, subject: string, cost: number): Promise<void>;
+  /** Forgets what was counted, and a block. */
+  reset(limits: SubjectLimits, subject: string): Promise<void>;
+  /** Refuses everything until a time (Unix, milliseconds); one that has passed ends a block. */
+  block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void>;
 }

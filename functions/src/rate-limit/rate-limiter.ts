@@ -1,129 +1,174 @@
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
-import { show } from "../validation";
+import { CALLERS_NAME, show } from "../validation";
+import type { Decision } from "./decision";
+import type { SubjectLimits } from "./limit-algorithms";
 import type { Policy } from "./policy";
-import type { RateLimitStore, TakeOutcome, TakeRequest } from "./rate-limit-store";
+import type { RateLimitStore } from "./rate-limit-store";
 
-/**
- * The answer to a request. `limit`, `remaining` and `resetAtMs` (Unix time, milliseconds) are those of the policy's
- * limit that binds first; `retryAfterMs` is 0 when allowed. `reason` keeps a reached limit apart from a store that
- * failed; `source` says who decided: Redis, this process, or the policy's setting `open` or `closed`.
- */
-export interface Decision {
-  readonly allowed: boolean;
-  readonly limit: number;
-  readonly remaining: number;
-  readonly retryAfterMs: number;
-  readonly resetAtMs: number;
-  readonly reason: "within-limit" | "limit-reached" | "redis-unavailable";
-  readonly source: "redis" | "local" | "open" | "closed";
-}
-
-/** No policy has this name. */
-export class UnknownPolicyError extends Error {
-  override readonly name = "UnknownPolicyError";
+/** What of a call is wrong: `field` names it. */
+export class InvalidRateLimitCallError extends Error {
+  override readonly name = "InvalidRateLimitCallError";
   readonly code = "invalid-argument";
-  readonly field = "policy";
 
-  constructor(policy: string) {
-    super(`policy: got ${show(policy)}; expected the name of a policy in RATE_LIMIT_POLICIES`);
+  constructor(
+    readonly field: "policy" | "subject" | "cost" | "untilMs",
+    got: string,
+    expected: string,
+  ) {
+    super(`${field}: got ${got}; expected ${expected}`);
   }
 }
 
-/** A cost above the limit, which no wait could allow. */
-export class CostAboveLimitError extends Error {
-  override readonly name = "CostAboveLimitError";
-  readonly code = "invalid-argument";
-  readonly field = "cost";
+/** Where policies come from: the configuration, and documents that may change while this process runs. */
+export interface PolicySource {
+  /** Resolves within a bounded time, also if documents cannot be read: with what is known. */
+  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>>;
+}
 
-  constructor(policy: Policy, cost: number, limit: number) {
-    super(`cost: got ${cost}; expected at most ${limit}, a limit of the policy ${policy.name}`);
-  }
+export interface CheckOptions {
+  /** What the request counts for: a positive integer; 1 unless told. */
+  readonly cost?: number;
+  /** Decide without counting. */
+  readonly peek?: boolean;
 }
 
 /** After this time a caller refused by `closed` may try again. */
 const CLOSED_RETRY_AFTER_MS = 1000;
 
-/** Decides requests by named policies. */
-export class RateLimiter {
-  private readonly policies: ReadonlyMap<string, Policy>;
+/** Further ahead a block may not end; as the longest window. */
+const MAX_BLOCK_MS = 366 * 24 * 60 * 60 * 1000;
 
+/**
+ * Decides requests by named policies. Every method throws InvalidRateLimitCallError for a policy, subject or cost that
+ * cannot be.
+ */
+export class RateLimiter {
   constructor(
-    policies: readonly Policy[],
+    private readonly source: PolicySource,
     private readonly shared: RateLimitStore,
     private readonly local: RateLimitStore,
     private readonly logs: Logs,
-  ) {
-    this.policies = new Map(policies.map((policy) => [policy.name, policy]));
-  }
+  ) {}
 
-  /** @throws UnknownPolicyError */
-  policy(name: string): Policy {
-    const policy = this.policies.get(name);
-    if (policy === undefined) throw new UnknownPolicyError(name);
-    return policy;
+  async policy(name: string): Promise<Policy> {
+    const known = this.source.policies();
+    const policy = (known instanceof Map ? known : await known).get(name);
+    if (policy !== undefined) return policy;
+    throw new InvalidRateLimitCallError("policy", show(name), "the name of a policy");
   }
 
   /**
    * Decides one request, and counts it if it is allowed and no peek; a refused request is not counted. When Redis gives
-   * no answer the policy's `onRedisFailure` decides.
-   *
-   * @throws CostAboveLimitError
+   * no answer the policy's `onRedisFailure` decides: never throws for that.
    */
-  async decide(policy: Policy, request: TakeRequest): Promise<Decision> {
-    const smallest = Math.min(...policy.limits.map(({ limit }) => limit));
-    if (request.cost > smallest && smallest > 0)
-      throw new CostAboveLimitError(policy, request.cost, smallest);
+  async check(policyName: string, subject: string, options: CheckOptions = {}): Promise<Decision> {
+    return this.decide(await this.policy(policyName), subject, options);
+  }
+
+  /** {@link check} by a policy at hand. */
+  async decide(
+    policy: Policy,
+    subject: string,
+    { cost = 1, peek = false }: CheckOptions = {},
+  ): Promise<Decision> {
+    const limits = limitsOf(policy, subject);
+    requireCost(limits, cost);
+    const request = { cost, peek };
     try {
-      return toDecision(policy, request, await this.shared.take(policy, request), "redis");
+      return await this.shared.take(limits, subject, request);
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       this.logs.rateLimitFallback(policy.name, policy.onRedisFailure, error);
-      return this.decideWithoutRedis(policy, request);
+      const { onRedisFailure } = policy;
+      if (onRedisFailure === "local" || refusesAll(limits)) return this.local.take(limits, subject, request);
+      return withoutStore(limits, onRedisFailure);
     }
   }
 
-  private async decideWithoutRedis(policy: Policy, request: TakeRequest): Promise<Decision> {
-    if (policy.onRedisFailure === "local") {
-      return toDecision(policy, request, await this.local.take(policy, request), "local");
-    }
-    const allowed = policy.onRedisFailure === "open";
-    const retryAfterMs = allowed ? 0 : CLOSED_RETRY_AFTER_MS;
-    const limit = Math.min(...policy.limits.map((each) => each.limit));
-    return {
-      allowed,
-      limit,
-      remaining: allowed ? limit : 0,
-      retryAfterMs,
-      resetAtMs: Date.now() + retryAfterMs,
-      reason: "redis-unavailable",
-      source: policy.onRedisFailure,
-    };
+  /**
+   * Takes back a cost that was charged, as far as it still counts: of a window that has ended nothing does.
+   *
+   * @throws RedisUnavailableError if Redis gave no answer; its `outcome` says whether it may have been done.
+   */
+  async refund(
+    policyName: string,
+    subject: string,
+    { cost = 1 }: { readonly cost?: number } = {},
+  ): Promise<void> {
+    const limits = limitsOf(await this.policy(policyName), subject);
+    requireCost(limits, cost);
+    await this.both((store) => store.refund(limits, subject, cost));
+  }
+
+  /**
+   * Forgets what a subject was charged under a policy, and ends a block of it.
+   *
+   * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
+   */
+  async reset(policyName: string, subject: string): Promise<void> {
+    const limits = limitsOf(await this.policy(policyName), subject);
+    await this.both((store) => store.reset(limits, subject));
+  }
+
+  /**
+   * Refuses everything that a subject asks for under a policy until a time; a time that has passed ends the block.
+   *
+   * @param untilMs Unix time in milliseconds, at most 366 days ahead
+   * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
+   */
+  async block(policyName: string, subject: string, untilMs: number): Promise<void> {
+    const limits = limitsOf(await this.policy(policyName), subject);
+    if (!(untilMs >= 0 && untilMs <= Date.now() + MAX_BLOCK_MS))
+      throw new InvalidRateLimitCallError("untilMs", show(untilMs), "Unix ms, at most 366 days ahead");
+    await this.both((store) => store.block(limits, subject, untilMs));
+  }
+
+  /** The local counts are changed too, as they may be asked next. */
+  private async both(change: (store: RateLimitStore) => Promise<void>): Promise<void> {
+    await change(this.local);
+    await change(this.shared);
   }
 }
 
-function toDecision(
-  policy: Policy,
-  request: TakeRequest,
-  { allowed, nowMs, windows }: TakeOutcome,
-  source: "redis" | "local",
-): Decision {
-  const states = windows.map(({ count, endsAtMs }, i) => {
-    const { limit } = policy.limits[i]!;
-    return { limit, remaining: Math.max(0, limit - count), endsAtMs };
-  });
-  const binding = allowed
-    ? states.reduce((least, state) => (state.remaining < least.remaining ? state : least))
-    : states
-        .filter(({ remaining }) => remaining < request.cost)
-        .reduce((last, state) => (state.endsAtMs > last.endsAtMs ? state : last));
+function limitsOf(policy: Policy, subject: string): SubjectLimits {
+  if (!CALLERS_NAME.test(subject)) {
+    throw new InvalidRateLimitCallError(
+      "subject",
+      show(subject),
+      "1 to 256 characters without control characters",
+    );
+  }
+  return policy.overrides.get(subject) ?? policy.limits;
+}
+
+function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
+  if (!Number.isSafeInteger(cost) || cost < 1)
+    throw new InvalidRateLimitCallError("cost", show(cost), "a whole number, 1 or more");
+  for (const { capacity } of limits) {
+    if (cost > capacity && !limits.some((each) => each.capacity === 0)) {
+      const expected = `at most ${capacity}, which no wait could exceed under the policy ${policy}`;
+      throw new InvalidRateLimitCallError("cost", show(cost), expected);
+    }
+  }
+}
+
+/** Who is blocked by the policy itself is blocked whether Redis answers or not. */
+function refusesAll({ limits, blockedUntilMs }: SubjectLimits): boolean {
+  return blockedUntilMs > Date.now() || limits.some(({ capacity }) => capacity === 0);
+}
+
+function withoutStore({ limits }: SubjectLimits, source: "open" | "closed"): Decision {
+  const allowed = source === "open";
+  const retryAfterMs = allowed ? 0 : CLOSED_RETRY_AFTER_MS;
+  const limit = Math.min(...limits.map(({ capacity }) => capacity));
   return {
     allowed,
-    limit: binding.limit,
-    remaining: binding.remaining,
-    retryAfterMs: allowed ? 0 : Math.max(1, binding.endsAtMs - nowMs),
-    resetAtMs: binding.endsAtMs,
-    reason: allowed ? "within-limit" : "limit-reached",
+    limit,
+    remaining: allowed ? limit : 0,
+    retryAfterMs,
+    resetAtMs: Date.now() + retryAfterMs,
+    reason: "redis-unavailable",
     source,
   };
 }

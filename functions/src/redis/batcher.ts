@@ -1,5 +1,5 @@
 /** Up to so many travel as one. */
-const WHOLE = 64;
+const WHOLE = 16;
 const MAX_CHUNK = 128;
 
 /**

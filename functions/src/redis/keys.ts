@@ -57,9 +57,9 @@ export class Keys {
     return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;
   }
 
-  /** Counter of one limit of a policy for one subject; the window's length tells a policy's limits apart. */
-  rateLimit(policy: string, windowMs: number, subject: string): string {
-    return `${this.bucket(subject)}:r:${policy}:${windowMs}:${subject}`;
+  /** String with what a subject was charged under a policy; the shape of its limits tells old counts from new. */
+  rateLimit(policy: string, shape: string, subject: string): string {
+    return `${this.bucket(subject)}:r:${policy}:${shape}:${subject}`;
   }
 
   private bucket(id: string): string {

@@ -1,0 +1,196 @@
+import type { Algorithm } from "../../functions/src/rate-limit/limit-algorithms";
+
+/** Requests on one subject at given times, and what is decided: run against the pure functions and against the Lua. */
+export interface RateLimitCase {
+  readonly name: string;
+  readonly limits: readonly {
+    readonly algorithm: Algorithm;
+    readonly limit: number;
+    readonly windowMs: number;
+    readonly burst?: number;
+  }[];
+  readonly requests: readonly {
+    /** Milliseconds after a time that is a multiple of every window. */
+    readonly atMs: number;
+    /** 1 unless told. */
+    readonly cost?: number;
+    readonly operation?: "peek" | "refund";
+    /** Of a refund nothing is expected. */
+    readonly allowed?: boolean;
+    readonly remaining?: number;
+    readonly retryAfterMs?: number;
+    /** After the same time as atMs. */
+    readonly resetAtMs?: number;
+  }[];
+}
+
+const FIXED = { algorithm: "fixed-window", limit: 3, windowMs: 60_000 } as const;
+const SLIDING = { algorithm: "sliding-window", limit: 10, windowMs: 60_000 } as const;
+const BUCKET = { algorithm: "token-bucket", limit: 6, windowMs: 60_000 } as const;
+
+export const RATE_LIMIT_CASES: readonly RateLimitCase[] = [
+  {
+    name: "fixed-window: the limit is allowed, one more is refused, the next window starts anew",
+    limits: [FIXED],
+    requests: [
+      { atMs: 10_000, allowed: true, remaining: 2, retryAfterMs: 0, resetAtMs: 60_000 },
+      { atMs: 10_000, allowed: true, remaining: 1 },
+      { atMs: 59_999, allowed: true, remaining: 0, resetAtMs: 60_000 },
+      { atMs: 59_999, allowed: false, remaining: 0, retryAfterMs: 1, resetAtMs: 60_000 },
+      { atMs: 60_000, allowed: true, remaining: 2, resetAtMs: 120_000 },
+    ],
+  },
+  {
+    name: "fixed-window: a cost that just fits is allowed, one that does not is refused whole and not charged",
+    limits: [{ ...FIXED, limit: 10 }],
+    requests: [
+      { atMs: 0, cost: 4, allowed: true, remaining: 6 },
+      { atMs: 1, cost: 7, allowed: false, remaining: 6, retryAfterMs: 59_999 },
+      { atMs: 2, cost: 6, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "fixed-window: a limit of 0 refuses all",
+    limits: [{ ...FIXED, limit: 0 }],
+    requests: [{ atMs: 15_000, allowed: false, remaining: 0, retryAfterMs: 45_000, resetAtMs: 60_000 }],
+  },
+  {
+    name: "fixed-window: a peek counts nothing, and sees a refusal",
+    limits: [{ ...FIXED, limit: 1 }],
+    requests: [
+      { atMs: 0, operation: "peek", allowed: true, remaining: 1 },
+      { atMs: 0, allowed: true, remaining: 0 },
+      { atMs: 10, operation: "peek", allowed: false, remaining: 0, retryAfterMs: 59_990 },
+    ],
+  },
+  {
+    name: "fixed-window: a refund gives room, never more than was charged, and not in a later window",
+    limits: [FIXED],
+    requests: [
+      { atMs: 0, cost: 3, allowed: true, remaining: 0 },
+      { atMs: 1, operation: "refund", cost: 2 },
+      { atMs: 2, operation: "peek", allowed: true, remaining: 2 },
+      { atMs: 3, operation: "refund", cost: 3 },
+      { atMs: 4, allowed: true, remaining: 2 },
+      { atMs: 60_001, operation: "refund", cost: 3 },
+      { atMs: 60_002, allowed: true, remaining: 2 },
+    ],
+  },
+  {
+    name: "fixed-window: a clock that was set back stays in the later window",
+    limits: [FIXED],
+    requests: [
+      { atMs: 60_000, cost: 3, allowed: true, remaining: 0 },
+      { atMs: 59_000, allowed: false, retryAfterMs: 61_000, resetAtMs: 120_000 },
+    ],
+  },
+  {
+    name: "sliding-window: what the window before was charged leaves in proportion",
+    limits: [SLIDING],
+    requests: [
+      { atMs: 0, cost: 10, allowed: true, remaining: 0, resetAtMs: 60_000 },
+      // Wholly inside the sliding window until the fixed one ends; a tenth leaves every 6 s after that.
+      { atMs: 59_999, allowed: false, retryAfterMs: 6001 },
+      { atMs: 60_000, allowed: false, retryAfterMs: 6000 },
+      { atMs: 65_999, allowed: false, retryAfterMs: 1 },
+      { atMs: 66_000, allowed: true, remaining: 0 },
+      { atMs: 90_000, cost: 5, allowed: false, remaining: 4 },
+      { atMs: 90_000, cost: 4, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "sliding-window: two windows later nothing is left",
+    limits: [SLIDING],
+    requests: [
+      { atMs: 0, cost: 10, allowed: true },
+      { atMs: 120_000, cost: 10, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "sliding-window: a refusal in the first window waits into the next",
+    limits: [SLIDING],
+    requests: [
+      { atMs: 30_000, cost: 8, allowed: true, remaining: 2 },
+      // 8 * (1 - e / 60 s) <= 10 - 6: half of the next window.
+      { atMs: 30_000, cost: 6, allowed: false, remaining: 2, retryAfterMs: 60_000 },
+      { atMs: 89_999, cost: 6, allowed: false, retryAfterMs: 1 },
+      { atMs: 90_000, cost: 6, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "sliding-window: a refund reaches back into the window before",
+    limits: [SLIDING],
+    requests: [
+      { atMs: 59_000, cost: 10, allowed: true },
+      { atMs: 60_000, operation: "refund", cost: 10 },
+      { atMs: 60_000, operation: "peek", allowed: true, remaining: 10 },
+    ],
+  },
+  {
+    name: "token-bucket: a burst, then one every window / limit",
+    limits: [BUCKET],
+    requests: [
+      { atMs: 0, cost: 6, allowed: true, remaining: 0, resetAtMs: 60_000 },
+      { atMs: 0, allowed: false, remaining: 0, retryAfterMs: 10_000, resetAtMs: 60_000 },
+      { atMs: 9999, allowed: false, retryAfterMs: 1 },
+      { atMs: 10_000, allowed: true, remaining: 0 },
+      { atMs: 10_000, allowed: false, retryAfterMs: 10_000 },
+      { atMs: 100_000, operation: "peek", allowed: true, remaining: 6, resetAtMs: 100_000 },
+    ],
+  },
+  {
+    name: "token-bucket: the burst bounds what is allowed at once, not the rate",
+    limits: [{ ...BUCKET, burst: 2 }],
+    requests: [
+      { atMs: 0, cost: 2, allowed: true, remaining: 0 },
+      { atMs: 5000, allowed: false, retryAfterMs: 5000 },
+      { atMs: 20_000, cost: 2, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "token-bucket: thirds of a token add up without loss",
+    limits: [{ algorithm: "token-bucket", limit: 1, windowMs: 3 }],
+    requests: [
+      { atMs: 0, allowed: true },
+      { atMs: 1, allowed: false, retryAfterMs: 2 },
+      { atMs: 2, allowed: false, retryAfterMs: 1 },
+      { atMs: 3, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "token-bucket: a limit of 0 refuses all",
+    limits: [{ ...BUCKET, limit: 0 }],
+    requests: [{ atMs: 0, allowed: false, remaining: 0, retryAfterMs: 60_000 }],
+  },
+  {
+    name: "several limits: all or none, and the longest wait",
+    limits: [
+      { algorithm: "fixed-window", limit: 2, windowMs: 10_000 },
+      { algorithm: "fixed-window", limit: 3, windowMs: 60_000 },
+    ],
+    requests: [
+      { atMs: 0, cost: 2, allowed: true, remaining: 0, resetAtMs: 10_000 },
+      { atMs: 0, allowed: false, remaining: 0, retryAfterMs: 10_000 },
+      { atMs: 10_000, allowed: true, remaining: 0, resetAtMs: 60_000 },
+      { atMs: 10_000, cost: 2, allowed: false, remaining: 0, retryAfterMs: 50_000 },
+      { atMs: 20_000, allowed: false, remaining: 0, retryAfterMs: 40_000 },
+      { atMs: 60_000, cost: 2, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "several limits: algorithms together",
+    limits: [
+      { algorithm: "token-bucket", limit: 60, windowMs: 60_000, burst: 2 },
+      { algorithm: "sliding-window", limit: 5, windowMs: 60_000 },
+    ],
+    requests: [
+      { atMs: 0, cost: 2, allowed: true, remaining: 0 },
+      { atMs: 500, allowed: false, retryAfterMs: 500 },
+      { atMs: 2000, cost: 2, allowed: true, remaining: 0 },
+      { atMs: 4000, cost: 2, allowed: false, remaining: 1 },
+      { atMs: 4000, cost: 1, allowed: true, remaining: 0 },
+      { atMs: 4000, operation: "refund", cost: 5 },
+      { atMs: 4000, cost: 2, allowed: true, remaining: 0 },
+    ],
+  },
+];

@@ -1,0 +1,27 @@
+import type { Redis } from "ioredis";
+
+import type { RedisConnection } from "../../functions/src/redis/connection";
+import * as scripts from "../../functions/src/redis/lua.generated";
+
+const CLOCK = 'redis.call("TIME")';
+
+/**
+ * A connection whose scripts, run by a real Redis, read a clock that the test holds in place of Redis's own. The time
+ * should lie ahead, or keys expire at once.
+ */
+export function holdClock(redis: Redis, nowMs: () => number): RedisConnection {
+  const sources = new Map<string, string>(Object.values(scripts).map(({ sha1, source }) => [sha1, source]));
+  const evaluate = (sha1: string, ...rest: (string | number)[]) => {
+    const source = sources.get(sha1);
+    if (!source?.includes(CLOCK)) throw new Error(`the script ${sha1} does not read the clock`);
+    const held = `{ ${Math.floor(nowMs() / 1000)}, ${(nowMs() % 1000) * 1000} }`;
+    return redis.callBuffer("EVAL", source.replace(CLOCK, held), ...rest);
+  };
+  const client = new Proxy(redis, {
+    get: (target, name) =>
+      name === "evalsha" || name === "evalshaBuffer"
+        ? evaluate
+        : (Reflect.get(target, name) as (...args: unknown[]) => unknown).bind(target),
+  });
+  return { run: <T>(command: (redis: Redis) => Promise<T>) => command(client) } as unknown as RedisConnection;
+}
