@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Timestamp, WriteResult } from "firebase-admin/firestore";
 import { Redis } from "ioredis";
+import { decodeQuotaEntry } from "../functions/dist/quota/quota-entry.js";
 import type { Keys } from "../functions/dist/redis/keys.js";
 import { connectRedis } from "./redis-client.ts";
 
-/** Lets Redis tell subscribers of each command that writes a hash, as the mirror's entries are. */
-export const NOTIFY_SETTING = ["--notify-keyspace-events", "Kh"];
+/** Lets Redis tell subscribers of each command that writes a string, as the mirror's entries are. */
+export const NOTIFY_SETTING = ["--notify-keyspace-events", "K$"];
 
 const CHANNEL_PREFIX = "__keyspace@0__:";
 const POLL_MS = 20;
@@ -86,12 +87,12 @@ export class MirrorWatch {
   }
 
   async #missing(writes: readonly ProviderWrite[]): Promise<Set<ProviderWrite>> {
-    const pipeline = this.#reader.pipeline();
-    for (const { id } of writes) pipeline.hget(this.#keys.quota(id), "v");
-    const versions = (await pipeline.exec()) ?? [];
+    if (writes.length === 0) return new Set();
+    const entries = await this.#reader.mgetBuffer(writes.map(({ id }) => this.#keys.quota(id)));
     return new Set(
       writes.filter((write, index) => {
-        const isStored = Number(versions[index]?.[1] ?? 0) >= committedMicros(write);
+        const { version = 0 } = decodeQuotaEntry(entries[index] ?? null) ?? {};
+        const isStored = version >= committedMicros(write);
         return !isStored || !this.#isTold(write);
       }),
     );

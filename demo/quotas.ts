@@ -1,3 +1,4 @@
+import { decodeQuotaEntry, NO_DOCUMENT } from "../functions/dist/quota/quota-entry.js";
 import { DEFAULT_LIMIT, type Stack } from "./stack.ts";
 
 export interface Quota {
@@ -21,15 +22,11 @@ export async function quotasInRedis(
   { redis, keys }: Stack,
   ids: readonly string[],
 ): Promise<Map<string, Quota>> {
-  const pipeline = redis.pipeline();
-  for (const id of ids) pipeline.hmget(keys.quota(id), "u", "l");
-  const replies = ((await pipeline.exec()) ?? []).map(
-    ([, fields]) => fields as [string | null, string | null],
-  );
+  const entries = await redis.mgetBuffer(ids.map((id) => keys.quota(id)));
   return new Map(
     ids.flatMap((id, index) => {
-      const [used, limit] = replies[index] ?? [];
-      return used && limit ? [[id, { used: Number(used), limit: Number(limit) }] as const] : [];
+      const { used = 0, limit = NO_DOCUMENT } = decodeQuotaEntry(entries[index] ?? null) ?? {};
+      return limit >= 0 ? [[id, { used, limit }] as const] : [];
     }),
   );
 }

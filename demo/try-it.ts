@@ -33,7 +33,10 @@ function suggestions({ emulators, redisServer, keys }: Stack): [what: string, ..
       `  -H "Authorization: Bearer $TOKEN" ${json} -d "{\\"data\\":$2}"; echo; }`,
     ],
     [`Check a quota. Its entry in Redis lives five minutes; the next check brings it back`, check],
-    ["Look at the entry", `redis-cli -p ${redisServer.port} HGETALL '${keys.quota(id)}'`],
+    [
+      "Look at the entry: pending, used, in flight, limit, version, flush id, marker",
+      `redis-cli -p ${redisServer.port} EVAL 'return {struct.unpack("<ddddddd", redis.call("GET", KEYS[1]))}' 1 '${keys.quota(id)}'`,
+    ],
     [
       "Change the limit in Firestore, in the folder of this repository, and check again",
       `FIRESTORE_EMULATOR_HOST=${firestoreHost} METADATA_SERVER_DETECTION=none node_modules/.bin/node -e '`,

@@ -4,6 +4,7 @@ import { formatMs } from "../latency.ts";
 import { committed, type ProviderWrite } from "../mirror-watch.ts";
 import { quotasInFirestore } from "../quotas.ts";
 import { toVersion } from "../../functions/dist/quota/firestore-quota-store.js";
+import { decodeQuotaEntry } from "../../functions/dist/quota/quota-entry.js";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";
 import { lookUntil } from "../timing.ts";
@@ -130,9 +131,9 @@ async function untilMirrored(
   { redis, keys }: Stack,
   { id, writeTime }: ProviderWrite,
 ): Promise<number | undefined> {
-  const version = String(toVersion(writeTime));
+  const version = toVersion(writeTime);
   const { last } = await lookUntil(
-    () => redis.hget(keys.quota(id), "v"),
+    async () => decodeQuotaEntry(await redis.getBuffer(keys.quota(id)))?.version,
     (known) => known === version,
     { timeoutMs: RECOVERY_TIMEOUT_MS, everyMs: 20 },
   );

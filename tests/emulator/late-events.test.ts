@@ -5,6 +5,7 @@ import type { Redis } from "ioredis";
 
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { Keys } from "../../functions/src/redis/keys";
+import { entryFields } from "../harness/quota-entry-fields.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -33,7 +34,7 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
-const entryOf = (id: string) => redis.hgetall(keys.quota(id));
+const entryOf = (id: string) => entryFields(redis, keys.quota(id));
 const versionOf = ({ writeTime }: WriteResult) =>
   String(writeTime.seconds * 1_000_000 + Math.floor(writeTime.nanoseconds / 1000));
 
@@ -54,7 +55,7 @@ test("an event over 60 s old makes no entry, but updates one of an older version
   const gone = uniquePrefix();
   const behind = uniquePrefix();
   for (const id of [gone, behind]) await mirrored(id, providers.doc(id).set({ aiCallsUsed: 1 }));
-  const first = await entryOf(behind);
+  const first = (await redis.getBuffer(keys.quota(behind)))!;
   const second: Record<string, string> = {};
   for (const id of [gone, behind])
     second[id] = await mirrored(id, providers.doc(id).update({ aiCallsUsed: 2 }));
@@ -70,7 +71,7 @@ test("an event over 60 s old makes no entry, but updates one of an older version
 
   // As if the second event had not arrived yet.
   await redis.del(keys.quota(behind));
-  await redis.hset(keys.quota(behind), first);
+  await redis.set(keys.quota(behind), first);
   await redis.pexpire(keys.quota(behind), 20_000);
   await redeliver(behind, 1);
   expect(await entryOf(behind)).toEqual({ u: "2", l: "100", v: second[behind] });

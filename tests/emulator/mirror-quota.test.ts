@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { Keys } from "../../functions/src/redis/keys";
+import { entryFields } from "../harness/quota-entry-fields.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -32,7 +33,7 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
-const entryOf = (id: string) => redis.hgetall(keys.quota(id));
+const entryOf = (id: string) => entryFields(redis, keys.quota(id));
 /** The version of a document as a write left it. */
 const versionOf = ({ writeTime }: FirebaseFirestore.WriteResult) =>
   String(writeTime.seconds * 1_000_000 + writeTime.nanoseconds / 1000);

@@ -11,6 +11,7 @@ import { RedisConnection } from "../../functions/src/redis/connection";
 import { startCuttingProxy } from "../harness/cutting-proxy.ts";
 import { startHeldProxy } from "../harness/held-proxy.ts";
 import { Interleaving, type Fault } from "../harness/interleaving.ts";
+import { entryFields } from "../harness/quota-entry-fields.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { QuotaWorld } from "../harness/quota-world.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
@@ -72,7 +73,7 @@ function assemble(options: Partial<QuotaPartsOptions> = {}) {
     beginFlush: () => parts.redisStore.beginFlushes(["p1"]),
     syncAll: () => sync.flushAll({ deadlineMs: Date.now() + 20_000 }),
     used: async () => (await doc.get()).get("aiCallsUsed") as unknown,
-    entry: () => redis.hgetall(keys.quota("p1")),
+    entry: () => entryFields(redis, keys.quota("p1")),
     /** The event of the document's last change. */
     mirrorNow: async () => {
       const current = await doc.get();

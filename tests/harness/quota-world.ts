@@ -11,6 +11,7 @@ import type { QuotaMode } from "../../functions/src/quota/quota-service.ts";
 import { RedisUnavailableError, type RedisConnection } from "../../functions/src/redis/connection.ts";
 import { Keys } from "../../functions/src/redis/keys.ts";
 import { IDLE, type Actor, type Fault, type Interleaving } from "./interleaving.ts";
+import { entryFields } from "./quota-entry-fields.ts";
 import { assembleQuotaParts } from "./quota-parts.ts";
 import { nameSteps, steppedFirestore, steppedRedis } from "./stepped-clients.ts";
 import { uniquePrefix } from "./test-redis.ts";
@@ -243,7 +244,7 @@ export class QuotaWorld {
   private async look(): Promise<State> {
     const [document, entry] = await Promise.all([
       this.document.get(),
-      this.clients.redis.hgetall(this.beside.keys.quota(PROVIDER)),
+      entryFields(this.clients.redis, this.beside.keys.quota(PROVIDER)),
     ]);
     this.record(document);
     const number = (field: string) => Number(entry[field] ?? 0);

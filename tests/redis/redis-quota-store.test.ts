@@ -6,6 +6,7 @@ import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis } from "../../scripts/redis-server.mjs";
+import { entryFields } from "../harness/quota-entry-fields.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 
@@ -220,7 +221,7 @@ test("a full server still takes changes of what it holds, and refuses what is ne
 describe("a call", () => {
   const consume = (cost = 1, idempotencyKey?: string) =>
     store.consume({ providerId: "p1", cost, idempotencyKey });
-  const fields = () => redis.hgetall(keys.quota("p1"));
+  const fields = () => entryFields(redis, keys.quota("p1"));
   const dirtySince = () => redis.zscore(keys.dirty("p1"), "p1");
   const keyCount = async () => (await redis.keys(`${keys.quota("p1").split(":")[0]}:*`)).length;
 
@@ -367,7 +368,7 @@ describe("a call", () => {
   test("that finds a key which is no entry is a miss, and so is a read; those sent with it are not concerned", async () => {
     const ids = Array.from({ length: 40 }, (_, i) => `p${i}`);
     await Promise.all(ids.map((id) => store.apply(id, snapshot(1, 0, 10))));
-    await redis.set(keys.quota("p7"), "no hash");
+    await redis.set(keys.quota("p7"), "no entry");
     const outcomes = await Promise.all(ids.map((providerId) => store.consume({ providerId, cost: 1 })));
     const entries = await Promise.all(ids.map((id) => store.read(id)));
     ids.forEach((id, i) => {
@@ -375,7 +376,7 @@ describe("a call", () => {
       expect(outcomes[i]).toMatchObject(isBad ? { kind: "miss" } : { kind: "accepted", used: 1 });
       expect(entries[i]).toMatchObject(isBad ? { kind: "miss" } : { quota: { used: 1, limit: 10 } });
     });
-    expect(await redis.get(keys.quota("p7"))).toBe("no hash");
+    expect(await redis.get(keys.quota("p7"))).toBe("no entry");
   });
 });
 
