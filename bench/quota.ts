@@ -20,7 +20,7 @@ import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { consumeQuotas } from "../functions/dist/redis/lua.generated.js";
 import { CALL_RECORD_TTL_MS } from "../functions/dist/quota/quota.js";
-import { runScript } from "../functions/dist/redis/script.js";
+import { runScriptForBuffer } from "../functions/dist/redis/script.js";
 import { startRedis } from "../scripts/redis-server.mjs";
 import { startFirestore, useFirestore } from "./lib/firestore-process.ts";
 import { describeMachine } from "./lib/machine.ts";
@@ -148,7 +148,7 @@ const bareArguments = inputs.map(
 
 const consume = () => redisStore.consume({ providerId: pick(ids), cost: 1 });
 const evalsha = () => bare.evalsha(...pick(bareArguments));
-const consumeUnbatched = () => runScript(connection, consumeQuotas, pick(inputs));
+const consumeUnbatched = () => runScriptForBuffer(connection, consumeQuotas, pick(inputs));
 const check = () => service.check(pick(ids));
 
 async function guideCheck(): Promise<unknown> {

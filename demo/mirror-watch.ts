@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Timestamp, WriteResult } from "firebase-admin/firestore";
 import { Redis } from "ioredis";
-import { decodeQuotaEntry } from "../functions/dist/quota/quota-entry.js";
+import { parseStoredQuota } from "../functions/dist/quota/stored-quota.js";
 import type { Keys } from "../functions/dist/redis/keys.js";
 import { connectRedis } from "./redis-client.ts";
 
@@ -91,8 +91,7 @@ export class MirrorWatch {
     const entries = await this.#reader.mgetBuffer(writes.map(({ id }) => this.#keys.quota(id)));
     return new Set(
       writes.filter((write, index) => {
-        const { version = 0 } = decodeQuotaEntry(entries[index] ?? null) ?? {};
-        const isStored = version >= committedMicros(write);
+        const isStored = (parseStoredQuota(entries[index]!)?.version ?? 0) >= committedMicros(write);
         return !isStored || !this.#isTold(write);
       }),
     );

@@ -1,4 +1,4 @@
-import { decodeQuotaEntry, NO_DOCUMENT } from "../functions/dist/quota/quota-entry.js";
+import { parseStoredQuota } from "../functions/dist/quota/stored-quota.js";
 import { DEFAULT_LIMIT, type Stack } from "./stack.ts";
 
 export interface Quota {
@@ -22,11 +22,11 @@ export async function quotasInRedis(
   { redis, keys }: Stack,
   ids: readonly string[],
 ): Promise<Map<string, Quota>> {
-  const entries = await redis.mgetBuffer(ids.map((id) => keys.quota(id)));
+  const entries = (await redis.mgetBuffer(ids.map((id) => keys.quota(id)))).map(parseStoredQuota);
   return new Map(
     ids.flatMap((id, index) => {
-      const { used = 0, limit = NO_DOCUMENT } = decodeQuotaEntry(entries[index] ?? null) ?? {};
-      return limit >= 0 ? [[id, { used, limit }] as const] : [];
+      const entry = entries[index];
+      return entry && entry.limit >= 0 ? [[id, { used: entry.used, limit: entry.limit }] as const] : [];
     }),
   );
 }

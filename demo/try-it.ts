@@ -34,8 +34,8 @@ function suggestions({ emulators, redisServer, keys }: Stack): [what: string, ..
     ],
     [`Check a quota. Its entry in Redis lives five minutes; the next check brings it back`, check],
     [
-      "Look at the entry: pending, used, in flight, limit, version, flush id, marker",
-      `redis-cli -p ${redisServer.port} EVAL 'return {struct.unpack("<ddddddd", redis.call("GET", KEYS[1]))}' 1 '${keys.quota(id)}'`,
+      "Look at the entry: used, limit, version, flush id",
+      `redis-cli -p ${redisServer.port} EVAL 'return {struct.unpack("<dddd", redis.call("GET", KEYS[1]))}' 1 '${keys.quota(id)}'`,
     ],
     [
       "Change the limit in Firestore, in the folder of this repository, and check again",

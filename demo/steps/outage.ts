@@ -4,7 +4,7 @@ import { formatMs } from "../latency.ts";
 import { committed, type ProviderWrite } from "../mirror-watch.ts";
 import { quotasInFirestore } from "../quotas.ts";
 import { toVersion } from "../../functions/dist/quota/firestore-quota-store.js";
-import { decodeQuotaEntry } from "../../functions/dist/quota/quota-entry.js";
+import { parseStoredQuota } from "../../functions/dist/quota/stored-quota.js";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";
 import { lookUntil } from "../timing.ts";
@@ -133,7 +133,7 @@ async function untilMirrored(
 ): Promise<number | undefined> {
   const version = toVersion(writeTime);
   const { last } = await lookUntil(
-    async () => decodeQuotaEntry(await redis.getBuffer(keys.quota(id)))?.version,
+    async () => parseStoredQuota(await redis.getBuffer(keys.quota(id)))?.version,
     (known) => known === version,
     { timeoutMs: RECOVERY_TIMEOUT_MS, everyMs: 20 },
   );

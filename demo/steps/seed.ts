@@ -1,8 +1,8 @@
+import { parseStoredQuota } from "../../functions/dist/quota/stored-quota.js";
 import { formatMs } from "../latency.ts";
 import { committed, type ProviderWrite } from "../mirror-watch.ts";
 import { EXHAUSTED_PROVIDER_ID, makeProviders } from "../providers.ts";
 import { countEqual, quotasInFirestore, quotasInRedis } from "../quotas.ts";
-import { decodeQuotaEntry } from "../../functions/dist/quota/quota-entry.js";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";
 
@@ -45,7 +45,7 @@ export async function seedProviders(stack: Stack, report: Report): Promise<void>
 
 async function showEntry({ redis, keys }: Stack, id: string, report: Report): Promise<void> {
   const key = keys.quota(id);
-  const { used, limit, version } = decodeQuotaEntry(await redis.getBuffer(key))!;
-  report.note("An entry in Redis; its version is the document's update time in microseconds.");
+  const { used, limit, version } = parseStoredQuota(await redis.getBuffer(key))!;
+  report.note("An entry in Redis. Its version is the document's update time in microseconds.");
   report.value(key, `used ${used}, limit ${limit}, version ${version}, expires in ${await redis.ttl(key)} s`);
 }

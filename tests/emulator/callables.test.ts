@@ -1,10 +1,11 @@
 import type { Firestore } from "@google-cloud/firestore";
 import type { Redis } from "ioredis";
 
+import { NO_DOCUMENT } from "../../functions/src/quota/stored-quota";
 import { Keys } from "../../functions/src/redis/keys";
 import { callFunction, type CallableError } from "../harness/call-function.ts";
-import { entryFields } from "../harness/quota-entry-fields.ts";
 import { signIn } from "../harness/sign-in.ts";
+import { storedQuota } from "../harness/stored-quota.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -28,6 +29,8 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
+const entryOf = (id: string) => storedQuota(redis, keys.quota(id));
+
 async function refusal(call: Promise<unknown>): Promise<{ status: string; message: string }> {
   const { status, message } = (await call.then(
     (answer) => {
@@ -49,12 +52,10 @@ describe("checkQuota", () => {
     const answer = { hasQuota: true, used: 49, limit: 50, remaining: 1, found: true, source: "redis" };
     expect(await check({ providerId: id })).toEqual(answer);
     await firestore.collection("providers").doc(id).update({ aiCallsUsed: 50 });
-    await waitFor(async () => (await entryFields(redis, keys.quota(id)))["u"] === "50", {
-      what: "the change",
-    });
+    await waitFor(async () => (await entryOf(id))?.used === 50, { what: "the change" });
     expect(await check({ providerId: id })).toEqual({ ...answer, hasQuota: false, used: 50, remaining: 0 });
     await firestore.collection("providers").doc(id).delete();
-    await waitFor(async () => !("u" in (await entryFields(redis, keys.quota(id)))), { what: "the deletion" });
+    await waitFor(async () => (await entryOf(id))?.limit === NO_DOCUMENT, { what: "the deletion" });
     expect(await check({ providerId: id })).toEqual({
       hasQuota: true,
       used: 0,
@@ -116,7 +117,7 @@ describe("consumeQuota", () => {
     await firestore.collection("providers").doc(id).set({ aiCallsUsed: 8, aiCallsLimit: 10 });
     const status = { hasQuota: true, used: 9, limit: 10, remaining: 1, found: true, source: "firestore" };
     expect(await consume({ providerId: id }, own)).toEqual({ allowed: true, ...status });
-    expect(await entryFields(redis, keys.quota(id))).toMatchObject({ u: "9" });
+    expect(await entryOf(id)).toMatchObject({ used: 9 });
     expect(await consume({ providerId: id, cost: 2 }, own)).toEqual({ allowed: false, ...status });
     expect(await consume({ providerId: id }, own)).toMatchObject({ allowed: true, used: 10, remaining: 0 });
     expect((await firestore.collection("providers").doc(id).get()).get("aiCallsUsed")).toBe(10);

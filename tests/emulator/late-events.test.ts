@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { Keys } from "../../functions/src/redis/keys";
-import { entryFields } from "../harness/quota-entry-fields.ts";
+import { clean, storedQuota } from "../harness/stored-quota.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -34,13 +34,13 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
-const entryOf = (id: string) => entryFields(redis, keys.quota(id));
+const entryOf = (id: string) => storedQuota(redis, keys.quota(id));
 const versionOf = ({ writeTime }: WriteResult) =>
-  String(writeTime.seconds * 1_000_000 + Math.floor(writeTime.nanoseconds / 1000));
+  writeTime.seconds * 1_000_000 + Math.floor(writeTime.nanoseconds / 1000);
 
-async function mirrored(id: string, write: Promise<WriteResult>): Promise<string> {
+async function mirrored(id: string, write: Promise<WriteResult>): Promise<number> {
   const version = versionOf(await write);
-  await waitFor(async () => (await entryOf(id))["v"] === version, {
+  await waitFor(async () => (await entryOf(id))?.version === version, {
     what: `version ${version} of ${id} in Redis`,
   });
   return version;
@@ -55,8 +55,8 @@ test("an event over 60 s old makes no entry, but updates one of an older version
   const gone = uniquePrefix();
   const behind = uniquePrefix();
   for (const id of [gone, behind]) await mirrored(id, providers.doc(id).set({ aiCallsUsed: 1 }));
-  const first = (await redis.getBuffer(keys.quota(behind)))!;
-  const second: Record<string, string> = {};
+  const first = await redis.getBuffer(keys.quota(behind));
+  const second: Record<string, number> = {};
   for (const id of [gone, behind])
     second[id] = await mirrored(id, providers.doc(id).update({ aiCallsUsed: 2 }));
 
@@ -70,14 +70,13 @@ test("an event over 60 s old makes no entry, but updates one of an older version
   expect(await redis.exists(keys.quota(gone))).toBe(0);
 
   // As if the second event had not arrived yet.
-  await redis.del(keys.quota(behind));
-  await redis.set(keys.quota(behind), first);
+  await redis.set(keys.quota(behind), first!);
   await redis.pexpire(keys.quota(behind), 20_000);
   await redeliver(behind, 1);
-  expect(await entryOf(behind)).toEqual({ u: "2", l: "100", v: second[behind] });
+  expect(await entryOf(behind)).toEqual(clean({ used: 2, limit: 100, version: second[behind]! }));
   expect(await redis.pttl(keys.quota(behind))).toBeLessThanOrEqual(20_000);
 
   // An event in time does both.
   const third = await mirrored(gone, providers.doc(gone).update({ aiCallsUsed: 3 }));
-  expect(await entryOf(gone)).toEqual({ u: "3", l: "100", v: third });
+  expect(await entryOf(gone)).toEqual(clean({ used: 3, limit: 100, version: third }));
 }, 120_000);

@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from "node:util";
+
 import type { CollectionReference, Firestore } from "@google-cloud/firestore";
 import type { Redis } from "ioredis";
 
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
+import { NO_DOCUMENT, NOT_KNOWN, type StoredQuota } from "../../functions/src/quota/stored-quota";
 import { Keys } from "../../functions/src/redis/keys";
-import { entryFields } from "../harness/quota-entry-fields.ts";
+import { clean, storedQuota } from "../harness/stored-quota.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -33,30 +36,32 @@ afterAll(async () => {
   await firestore.terminate();
 });
 
-const entryOf = (id: string) => entryFields(redis, keys.quota(id));
+const entryOf = (id: string) => storedQuota(redis, keys.quota(id));
 /** The version of a document as a write left it. */
 const versionOf = ({ writeTime }: FirebaseFirestore.WriteResult) =>
-  String(writeTime.seconds * 1_000_000 + writeTime.nanoseconds / 1000);
+  writeTime.seconds * 1_000_000 + writeTime.nanoseconds / 1000;
 /** The version that remains of a deleted document: one microsecond above its last. */
-const versionAfter = (written: FirebaseFirestore.WriteResult) => String(Number(versionOf(written)) + 1);
+const versionAfter = (written: FirebaseFirestore.WriteResult) => versionOf(written) + 1;
 /** Waits until an entry is as the last write left the document. */
-const mirrored = (id: string, version: string) =>
-  waitFor(async () => (await entryOf(id))["v"] === version, { what: `version ${version} of ${id} in Redis` });
+const mirrored = (id: string, version: number) =>
+  waitFor(async () => (await entryOf(id))?.version === version, {
+    what: `version ${version} of ${id} in Redis`,
+  });
 
 test("a document written to Firestore appears in Redis, changes there, and leaves a tombstone", async () => {
   const id = uniquePrefix();
   const created = await providers.doc(id).set({ aiCallsUsed: 3, aiCallsLimit: 50, type: "lawyer" });
   await mirrored(id, versionOf(created));
-  expect(await entryOf(id)).toEqual({ u: "3", l: "50", v: versionOf(created) });
+  expect(await entryOf(id)).toEqual(clean({ used: 3, limit: 50, version: versionOf(created) }));
   expect(await redis.pttl(keys.quota(id))).toBeGreaterThan(0);
 
   const updated = await providers.doc(id).update({ aiCallsUsed: 4 });
   await mirrored(id, versionOf(updated));
-  expect(await entryOf(id)).toEqual({ u: "4", l: "50", v: versionOf(updated) });
+  expect(await entryOf(id)).toEqual(clean({ used: 4, limit: 50, version: versionOf(updated) }));
 
   await providers.doc(id).delete();
   await mirrored(id, versionAfter(updated));
-  expect(await entryOf(id)).toEqual({ v: versionAfter(updated) });
+  expect(await entryOf(id)).toEqual(clean({ used: 0, limit: NO_DOCUMENT, version: versionAfter(updated) }));
 });
 
 test("documents of other collections and of subcollections are not mirrored", async () => {
@@ -81,14 +86,14 @@ test.each([
     await mirrored(id, versionOf(await providers.doc(id).set({ aiCallsUsed: 3, aiCallsLimit: 50 })));
     const broken = await providers.doc(id).update(bad);
     await mirrored(id, versionOf(broken));
-    expect(await entryOf(id)).toEqual({ v: versionOf(broken), x: "1" });
+    expect(await entryOf(id)).toEqual(clean({ used: 0, limit: NOT_KNOWN, version: versionOf(broken) }));
     const logged = JSON.stringify(problem).slice(1, -1);
     await waitFor(() => output().includes(logged) && output().includes(`providers/${id}`), {
       what: "the log entry",
     });
     const mended = await providers.doc(id).set({ aiCallsUsed: 5, aiCallsLimit: 0 });
     await mirrored(id, versionOf(mended));
-    expect(await entryOf(id)).toEqual({ u: "5", l: "0", v: versionOf(mended) });
+    expect(await entryOf(id)).toEqual(clean({ used: 5, limit: 0, version: versionOf(mended) }));
   },
 );
 
@@ -96,16 +101,13 @@ test("a document without the fields is mirrored with the defaults", async () => 
   const id = uniquePrefix();
   const created = await providers.doc(id).set({ type: "helper" });
   await mirrored(id, versionOf(created));
-  expect(await entryOf(id)).toEqual({ u: "0", l: "100", v: versionOf(created) });
+  expect(await entryOf(id)).toEqual(clean({ used: 0, limit: 100, version: versionOf(created) }));
 });
 
 /** Changes documents at random, and returns what each entry must be once all events have arrived. */
-async function changeAtRandom(
-  documents: number,
-  changes: number,
-): Promise<Map<string, Record<string, string>>> {
+async function changeAtRandom(documents: number, changes: number): Promise<Map<string, StoredQuota>> {
   const prefix = uniquePrefix();
-  const expected = new Map<string, Record<string, string>>();
+  const expected = new Map<string, StoredQuota>();
   for (let i = 0; i < changes; i++) {
     await Promise.all(
       Array.from({ length: documents }, async (_, d) => {
@@ -115,10 +117,11 @@ async function changeAtRandom(
           await providers.doc(id).delete();
           const before = expected.get(id);
           // Deleting what is not there is no change.
-          if (before?.["u"] !== undefined) expected.set(id, { v: String(Number(before["v"]) + 1) });
+          if (before && before.limit !== NO_DOCUMENT)
+            expected.set(id, clean({ used: 0, limit: NO_DOCUMENT, version: before.version + 1 }));
         } else {
           const set = await providers.doc(id).set({ aiCallsUsed: i, aiCallsLimit: 10 + d });
-          expected.set(id, { u: String(i), l: String(10 + d), v: versionOf(set) });
+          expected.set(id, clean({ used: i, limit: 10 + d, version: versionOf(set) }));
         }
       }),
     );
@@ -127,16 +130,12 @@ async function changeAtRandom(
 }
 
 /** Waits until nothing is under way, and looks for entries that are not what Firestore holds. */
-async function staleEntries(expected: ReadonlyMap<string, Record<string, string>>): Promise<unknown[]> {
+async function staleEntries(expected: ReadonlyMap<string, StoredQuota>): Promise<unknown[]> {
   await deliveries.idle();
   const stale = [];
   for (const [id, entry] of expected) {
     const actual = await entryOf(id);
-    if (
-      JSON.stringify(actual, Object.keys(actual).sort()) !== JSON.stringify(entry, Object.keys(entry).sort())
-    ) {
-      stale.push({ id, expected: entry, actual });
-    }
+    if (!isDeepStrictEqual(actual, entry)) stale.push({ id, expected: entry, actual });
   }
   return stale;
 }
@@ -184,7 +183,7 @@ describe("no entry is stale", () => {
     await mirrored(id, versionAfter(created));
     expect(await deliveries.redeliver(`providers/${id}`, { at: 0 })).toBeGreaterThan(0);
     await deliveries.idle();
-    expect(await entryOf(id)).toEqual({ v: versionAfter(created) });
+    expect(await entryOf(id)).toEqual(clean({ used: 0, limit: NO_DOCUMENT, version: versionAfter(created) }));
   });
 
   test("for longer than the TTL when an event is lost", async () => {
@@ -193,7 +192,7 @@ describe("no entry is stale", () => {
     await deliveries.setFaults({ drop: 1 });
     await providers.doc(id).update({ aiCallsUsed: 2 });
     await deliveries.idle();
-    expect(await entryOf(id)).toMatchObject({ u: "1" });
+    expect(await entryOf(id)).toMatchObject({ used: 1 });
     // Time is not waited for: the entry's own TTL is brought to its end.
     expect(await redis.pttl(keys.quota(id))).toBeLessThanOrEqual(300_000);
     await redis.pexpire(keys.quota(id), 1);

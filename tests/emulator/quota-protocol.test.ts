@@ -11,12 +11,12 @@ import { RedisConnection } from "../../functions/src/redis/connection";
 import { startCuttingProxy } from "../harness/cutting-proxy.ts";
 import { startHeldProxy } from "../harness/held-proxy.ts";
 import { Interleaving, type Fault } from "../harness/interleaving.ts";
-import { entryFields } from "../harness/quota-entry-fields.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { QuotaWorld } from "../harness/quota-world.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
+import { storedQuota } from "../harness/stored-quota.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
@@ -73,7 +73,7 @@ function assemble(options: Partial<QuotaPartsOptions> = {}) {
     beginFlush: () => parts.redisStore.beginFlushes(["p1"]),
     syncAll: () => sync.flushAll({ deadlineMs: Date.now() + 20_000 }),
     used: async () => (await doc.get()).get("aiCallsUsed") as unknown,
-    entry: () => entryFields(redis, keys.quota("p1")),
+    entry: () => storedQuota(redis, keys.quota("p1")),
     /** The event of the document's last change. */
     mirrorNow: async () => {
       const current = await doc.get();
@@ -213,7 +213,7 @@ describe("flushes", () => {
     const [outcome] = await firestoreStore.commitFlushes(stale);
     await redisStore.apply("p1", outcome as QuotaSnapshot);
     expect(await used()).toBe(3);
-    expect(await entry()).toMatchObject({ f: "4", i: String(underWay[0]!.flushId) });
+    expect(await entry()).toMatchObject({ inFlight: 4, flushId: underWay[0]!.flushId });
     await syncAll();
     expect(await used()).toBe(7);
   });
@@ -239,7 +239,7 @@ describe("flushes", () => {
     const withoutFirestore = beside({ firestore: clientWithoutAnswer() });
     expect(await withoutFirestore.syncAll()).toMatchObject({ flushed: 0, failed: 1, complete: true });
     expect(withoutFirestore.recorded.events()).toContain("flush_failed");
-    expect(await entry()).toMatchObject({ f: "5" });
+    expect(await entry()).toMatchObject({ inFlight: 5 });
     await consume(2);
     expect(await syncAll()).toMatchObject({ failed: 0 });
     await syncAll();
@@ -300,7 +300,7 @@ describe("flushes", () => {
       await doc.delete();
       await syncAll();
       expect(await used()).toBeUndefined();
-      expect(await entry()).not.toHaveProperty("p");
+      expect(await entry()).toMatchObject({ pending: 0, inFlight: 0 });
       await doc.set({ aiCallsUsed: 1, aiCallsLimit: 100 });
       await mirrorNow();
       await syncAll();

@@ -8,11 +8,12 @@ import { mirrorQuota } from "../../functions/src/handlers/mirror-quota.ts";
 import { FirestoreUnavailableError, toVersion } from "../../functions/src/quota/firestore-quota-store.ts";
 import { parseMarker } from "../../functions/src/quota/quota.ts";
 import type { QuotaMode } from "../../functions/src/quota/quota-service.ts";
+import { NOT_KNOWN, type StoredQuota } from "../../functions/src/quota/stored-quota.ts";
 import { RedisUnavailableError, type RedisConnection } from "../../functions/src/redis/connection.ts";
 import { Keys } from "../../functions/src/redis/keys.ts";
 import { IDLE, type Actor, type Fault, type Interleaving } from "./interleaving.ts";
-import { entryFields } from "./quota-entry-fields.ts";
 import { assembleQuotaParts } from "./quota-parts.ts";
+import { storedQuota } from "./stored-quota.ts";
 import { nameSteps, steppedFirestore, steppedRedis } from "./stepped-clients.ts";
 import { uniquePrefix } from "./test-redis.ts";
 
@@ -46,7 +47,7 @@ interface State {
   readonly total: number;
   /** What Redis decides by; undefined if it must ask Firestore first. */
   readonly known: { readonly used: number; readonly limit: number } | undefined;
-  readonly entry: Readonly<Record<string, string>>;
+  readonly entry: StoredQuota | undefined;
 }
 
 type Parts = ReturnType<typeof assembleQuotaParts>;
@@ -231,7 +232,7 @@ export class QuotaWorld {
         throw new Error(`accepted beyond the limit: ${JSON.stringify(decider)}`);
     }
     if (after.known) {
-      const unseen = this.commits.filter(({ version }) => version > Number(after.entry["v"]));
+      const unseen = this.commits.filter(({ version }) => version > after.entry!.version);
       const foreign = unseen.reduce((sum, commit) => sum + commit.foreign, 0);
       expectSame(
         "the total, and what Redis knows and has yet to see",
@@ -244,23 +245,22 @@ export class QuotaWorld {
   private async look(): Promise<State> {
     const [document, entry] = await Promise.all([
       this.document.get(),
-      entryFields(this.clients.redis, this.beside.keys.quota(PROVIDER)),
+      storedQuota(this.clients.redis, this.beside.keys.quota(PROVIDER)),
     ]);
     this.record(document);
-    const number = (field: string) => Number(entry[field] ?? 0);
-    const landed = parseMarker(document.data()) >= number("i");
+    const { pending = 0, inFlight = 0, flushId = 0 } = entry ?? {};
+    const landed = parseMarker(document.data()) >= flushId;
     const used = usedIn(document);
-    const knowsDocument = entry["u"] !== undefined;
     return {
       used,
       limit: Number(document.get("aiCallsLimit") ?? DEFAULT_LIMIT),
-      total: used + (landed ? 0 : number("f")) + number("p"),
+      total: used + (landed ? 0 : inFlight) + pending,
       known:
-        entry["v"] === undefined || entry["x"] !== undefined
+        entry === undefined || entry.limit === NOT_KNOWN
           ? undefined
           : {
-              used: number("u") + number("f") + number("p"),
-              limit: knowsDocument ? number("l") : DEFAULT_LIMIT,
+              used: entry.used + inFlight + pending,
+              limit: entry.limit >= 0 ? entry.limit : DEFAULT_LIMIT,
             },
       entry,
     };
@@ -293,11 +293,8 @@ export class QuotaWorld {
     const { used, known, entry } = await this.look();
     expectSame("the total and used in Firestore, at rest", total, used);
     expectSame("used in Firestore and in Redis, at rest", used, known?.used);
-    expectSame(
-      "usage still on its way, at rest",
-      [],
-      ["p", "f", "i"].filter((field) => field in entry),
-    );
+    expectSame("pending usage, at rest", 0, entry?.pending);
+    expectSame("usage in flight, at rest", 0, entry?.inFlight);
   }
 }
 

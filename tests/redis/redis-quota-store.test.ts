@@ -3,11 +3,12 @@ import type { Redis } from "ioredis";
 
 import { CALL_RECORD_TTL_MS, type QuotaSnapshot } from "../../functions/src/quota/quota";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import { NO_DOCUMENT } from "../../functions/src/quota/stored-quota";
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis } from "../../scripts/redis-server.mjs";
-import { entryFields } from "../harness/quota-entry-fields.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
+import { clean, storedQuota } from "../harness/stored-quota.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 
 const TTL_SECONDS = 300;
@@ -177,6 +178,24 @@ test.each(["a{b}c", "}{", "line\nbreak", "space and ü", "q:x:y"])(
   },
 );
 
+test("a sample is of entries, not of what else is called like them, and tells their versions", async () => {
+  const bucket = keys.quota("p1").split(":q:")[0]!;
+  await redis.mset(`${bucket}:k:2:p1:consume::q:x`, "0:10", `${bucket}:r:policy:shape:}:q:x`, "x".repeat(32));
+  await redis.set(keys.quota("foreign"), "no entry");
+  await store.apply("p1", snapshot(1));
+  await store.apply("p2", tombstone(2));
+  await store.invalidate("p3", snapshot(3));
+  const sample: unknown[] = [];
+  // Other tests' keys make a walk longer than one sample; it is over when the cursor is at its beginning again.
+  do sample.push(...(await store.sample(1000)));
+  while ((await redis.get(keys.sampleCursor())) !== "0");
+  const versions = new Set(sample.map((entry) => JSON.stringify(entry)));
+  expect([...versions].sort()).toEqual([
+    JSON.stringify({ providerId: "p1", version: T0 + 1 }),
+    JSON.stringify({ providerId: "p2", version: T0 + 2 }),
+  ]);
+});
+
 test("keys of one bucket share a slot, and the bucket is the id's CRC16 modulo 16", () => {
   // The check value of CRC-16/XMODEM, as in appendix A of the Redis Cluster specification.
   expect(new Keys("p").quota("123456789")).toBe(`p:{${0x31c3 % 16}}:q:123456789`);
@@ -192,6 +211,8 @@ test("a full server still takes changes of what it holds, and refuses what is ne
   const fullStore = new RedisQuotaStore(full, keys, { ttlSeconds: TTL_SECONDS, missingLimit: 100 });
   try {
     for (const id of ["updated", "invalidated", "deleted"]) await fullStore.apply(id, snapshot(1));
+    await fullStore.apply("consumed", snapshot(1));
+    await fullStore.consume({ providerId: "consumed", cost: 3 });
     await direct.config("SET", "maxmemory", "1");
     expect(await fullStore.apply("updated", snapshot(2))).toBe("applied");
     expect(await fullStore.invalidate("invalidated", snapshot(2))).toBe("applied");
@@ -211,6 +232,8 @@ test("a full server still takes changes of what it holds, and refuses what is ne
       expect(error).toMatchObject({ outcome: "not-executed", message: expect.stringContaining("OOM") });
     }
     expect(await fullStore.read("updated")).toMatchObject({ quota: { used: 2 } });
+    expect(await fullStore.beginFlushes(["consumed"])).toMatchObject([{ amount: 3 }]);
+    expect(await fullStore.read("consumed")).toMatchObject({ quota: { used: 4 } });
   } finally {
     full.close();
     direct.disconnect();
@@ -221,7 +244,7 @@ test("a full server still takes changes of what it holds, and refuses what is ne
 describe("a call", () => {
   const consume = (cost = 1, idempotencyKey?: string) =>
     store.consume({ providerId: "p1", cost, idempotencyKey });
-  const fields = () => entryFields(redis, keys.quota("p1"));
+  const entry = () => storedQuota(redis, keys.quota("p1"));
   const dirtySince = () => redis.zscore(keys.dirty("p1"), "p1");
   const keyCount = async () => (await redis.keys(`${keys.quota("p1").split(":")[0]}:*`)).length;
 
@@ -235,13 +258,13 @@ describe("a call", () => {
   test("within the limit is counted, and one above it leaves everything as it was", async () => {
     await store.apply("p1", snapshot(1, 7, 10));
     expect(await consume(4)).toEqual({ kind: "refused", used: 7, limit: 10, found: true });
-    expect(await fields()).toEqual({ u: "7", l: "10", v: String(T0 + 1) });
+    expect(await entry()).toEqual(clean({ used: 7, limit: 10, version: T0 + 1 }));
     expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(0);
     expect(await dirtySince()).toBeNull();
     expect(await consume(3)).toEqual({ kind: "accepted", used: 10, limit: 10, found: true });
     expect(await consume()).toEqual({ kind: "refused", used: 10, limit: 10, found: true });
     expect(await store.read("p1")).toEqual({ kind: "snapshot", quota: { used: 10, limit: 10 } });
-    expect(await fields()).toMatchObject({ u: "7", p: "3" });
+    expect(await entry()).toMatchObject({ used: 7, pending: 3, inFlight: 0 });
   });
 
   test("of any number at once is accepted exactly as often as the limit allows", async () => {
@@ -265,12 +288,12 @@ describe("a call", () => {
 
     const [flush] = await store.beginFlushes(["p1"]);
     expect(flush).toMatchObject({ providerId: "p1", amount: 2, base: { used: 7, limit: 10 } });
-    expect(await fields()).toMatchObject({ u: "7", f: "2", i: String(flush!.flushId) });
+    expect(await entry()).toMatchObject({ used: 7, pending: 0, inFlight: 2, flushId: flush!.flushId });
     expect(await redis.pttl(keys.quota("p1"))).toBe(-1);
     expect(await store.read("p1")).toMatchObject({ quota: { used: 9 } });
 
     await store.apply("p1", { ...snapshot(2, 9, 10), marker: flush!.flushId });
-    expect(await fields()).toEqual({ u: "9", l: "10", v: String(T0 + 2), m: String(flush!.flushId) });
+    expect(await entry()).toEqual(clean({ used: 9, limit: 10, version: T0 + 2, flushId: flush!.flushId }));
     expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(TTL_SECONDS * 900 - 1000);
     expect(await dirtySince()).toBeNull();
     expect(await store.hasDirtyProviders()).toBe(false);
@@ -287,7 +310,7 @@ describe("a call", () => {
     expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
     await store.apply("p1", { ...snapshot(3, 3, 10), marker: flush!.flushId });
     expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
-    expect(await fields()).toMatchObject({ u: "3", p: "3" });
+    expect(await entry()).toMatchObject({ used: 3, pending: 3, inFlight: 0 });
     expect(await redis.pttl(keys.quota("p1"))).toBe(-1);
     expect(Number(await dirtySince())).toBe(Math.floor(flush!.flushId / 1000));
     const [next] = await store.beginFlushes(["p1"]);
@@ -323,12 +346,15 @@ describe("a call", () => {
     expect(await consume(2, "k1")).toEqual(first);
     expect(await Promise.all([consume(2, "k1"), consume(2, "k1")])).toEqual([first, first]);
     expect(await store.read("p1")).toMatchObject({ quota: { used: 8 } });
+    const anew = await Promise.all([consume(2, "k3"), consume(2, "k3")]);
+    expect(anew).toEqual([{ ...first, used: 10 }, anew[0]]);
+    expect(await consume(-2)).toMatchObject({ used: 8 });
     // The refund of a call may have the call's key.
     expect(await consume(-2, "k1")).toMatchObject({ kind: "accepted", used: 6 });
     expect(await consume(-2, "k1")).toMatchObject({ kind: "accepted", used: 6 });
     expect(await store.read("p1")).toMatchObject({ quota: { used: 6 } });
     const records = await redis.keys(`${keys.quota("p1").split(":")[0]}:*:k:*`);
-    expect(records).toHaveLength(3);
+    expect(records).toHaveLength(4);
     for (const record of records) {
       const ttlMs = await redis.pttl(record);
       expect(ttlMs).toBeGreaterThan(CALL_RECORD_TTL_MS - 60_000);
@@ -358,7 +384,7 @@ describe("a call", () => {
       limit: 0,
       found: false,
     });
-    expect(await fields()).toEqual({ v: String(T0 + 1) });
+    expect(await entry()).toEqual(clean({ used: 0, limit: NO_DOCUMENT, version: T0 + 1 }));
     expect(await consume(100)).toEqual({ kind: "accepted", used: 100, limit: 100, found: false });
     expect(await consume(1)).toEqual({ kind: "refused", used: 100, limit: 100, found: false });
     expect(await store.read("p1")).toEqual({ kind: "tombstone", used: 100 });
@@ -369,14 +395,17 @@ describe("a call", () => {
     const ids = Array.from({ length: 40 }, (_, i) => `p${i}`);
     await Promise.all(ids.map((id) => store.apply(id, snapshot(1, 0, 10))));
     await redis.set(keys.quota("p7"), "no entry");
+    await redis.del(keys.quota("p8"));
+    await redis.hset(keys.quota("p8"), "u", 1);
     const outcomes = await Promise.all(ids.map((providerId) => store.consume({ providerId, cost: 1 })));
     const entries = await Promise.all(ids.map((id) => store.read(id)));
     ids.forEach((id, i) => {
-      const isBad = id === "p7";
+      const isBad = id === "p7" || id === "p8";
       expect(outcomes[i]).toMatchObject(isBad ? { kind: "miss" } : { kind: "accepted", used: 1 });
       expect(entries[i]).toMatchObject(isBad ? { kind: "miss" } : { quota: { used: 1, limit: 10 } });
     });
     expect(await redis.get(keys.quota("p7"))).toBe("no entry");
+    expect(await redis.hgetall(keys.quota("p8"))).toEqual({ u: "1" });
   });
 });
 

@@ -2,10 +2,10 @@ import { Batcher } from "../redis/batcher";
 import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas } from "../redis/lua.generated";
-import { runScript } from "../redis/script";
+import { runScript, runScriptForBuffer } from "../redis/script";
 import type { Flush } from "./flush";
 import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
-import { decodeQuotaEntry, effectiveUsed, INVALIDATED, NO_DOCUMENT } from "./quota-entry";
+import { NO_DOCUMENT, NOT_KNOWN, parseStoredQuota, usedInAll, type StoredQuota } from "./stored-quota";
 
 /**
  * What Redis knows of a provider: its quota; that it has no document, and what it used without one; or nothing that can
@@ -87,20 +87,21 @@ export class RedisQuotaStore {
 
   /** Stores a snapshot, unless Redis knows as new a version. Safe to repeat, and in any order. */
   apply(providerId: string, { quota, ...snapshot }: QuotaSnapshot): Promise<ApplyOutcome> {
-    const kind = quota === undefined ? "tombstone" : "snapshot";
-    const { used, limit } = quota ?? { used: 0, limit: 0 };
-    return this.runApply(providerId, { kind, ...snapshot, used, limit });
+    return this.runApply(providerId, { ...snapshot, ...(quota ?? { used: 0, limit: NO_DOCUMENT }) });
   }
 
   /** Makes the next check read Firestore, and keeps anything older than `version` out. Safe to repeat, in any order. */
   invalidate(providerId: string, snapshot: Omit<QuotaSnapshot, "quota">): Promise<ApplyOutcome> {
-    return this.runApply(providerId, { kind: "invalidation", ...snapshot, used: 0, limit: 0 });
+    return this.runApply(providerId, { ...snapshot, used: 0, limit: NOT_KNOWN });
   }
 
   /** Begins to flush providers, or resumes what had begun; those with nothing to flush are left out. */
   async beginFlushes(providerIds: readonly string[]): Promise<Flush[]> {
     const reply = (await runScript(this.redis, beginFlushes, {
-      keys: providerIds.flatMap((id) => [this.keys.quota(id), this.keys.dirty(id)]),
+      keys: [
+        ...providerIds.map((id) => this.keys.quota(id)),
+        ...providerIds.map((id) => this.keys.dirty(id)),
+      ],
       ttlMs: this.ttlMs(),
       providerIds,
     })) as number[];
@@ -108,7 +109,7 @@ export class RedisQuotaStore {
       const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
       const [flushId, amount, version, used, limit] = fields;
       if (flushId === 0) return [];
-      const base = limit === INVALIDATED ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
+      const base = limit === NOT_KNOWN ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
       return [{ providerId, flushId, amount, version, base }];
     });
   }
@@ -138,8 +139,8 @@ export class RedisQuotaStore {
       const [next, keys] = await this.redis.run((redis) =>
         redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
       );
-      // What else has a name of this pattern is somebody's subject or idempotency key.
-      found.push(...keys.filter((key) => this.keys.quota(this.keys.providerOf(key)) === key));
+      // What else the pattern matches has ":q:" in somebody's subject or idempotency key.
+      found.push(...keys.filter((key) => this.keys.isQuota(key)));
       cursor = next;
       if (cursor === "0") break;
     }
@@ -147,15 +148,12 @@ export class RedisQuotaStore {
     await this.redis.run((redis) =>
       redis.set(this.keys.sampleCursor(), resume, "EX", SAMPLE_CURSOR_TTL_SECONDS),
     );
-    const sampled = await Promise.all(
-      found.map(async (key) => {
-        const fields = decodeQuotaEntry(await this.redis.run((redis) => redis.getBuffer(key)));
-        return fields && fields.limit !== INVALIDATED
-          ? [{ providerId: this.keys.providerOf(key), version: fields.version }]
-          : [];
-      }),
-    );
-    return sampled.flat();
+    const entries = await this.readEntries(found);
+    return found.flatMap((key, i) => {
+      const entry = entries[i];
+      if (entry === undefined || entry.limit === NOT_KNOWN) return [];
+      return [{ providerId: this.keys.providerOf(key), version: entry.version }];
+    });
   }
 
   /** Whether any provider has usage that Firestore lacks. */
@@ -175,15 +173,20 @@ export class RedisQuotaStore {
   }
 
   private async readMany(providerIds: readonly string[]): Promise<QuotaEntry[]> {
-    const keys = providerIds.map((id) => this.keys.quota(id));
-    const entries = await this.redis.run((redis) => redis.mgetBuffer(keys));
-    return entries.map((entry): QuotaEntry => {
-      const fields = decodeQuotaEntry(entry);
-      if (fields === undefined || fields.limit === INVALIDATED) return { kind: "miss" };
-      const used = effectiveUsed(fields);
-      if (fields.limit === NO_DOCUMENT) return { kind: "tombstone", used };
-      return { kind: "snapshot", quota: { used, limit: fields.limit } };
+    const entries = await this.readEntries(providerIds.map((id) => this.keys.quota(id)));
+    return entries.map((entry) => {
+      if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
+      const used = usedInAll(entry);
+      return entry.limit === NO_DOCUMENT
+        ? { kind: "tombstone", used }
+        : { kind: "snapshot", quota: { used, limit: entry.limit } };
     });
+  }
+
+  private async readEntries(keys: readonly string[]): Promise<(StoredQuota | undefined)[]> {
+    if (keys.length === 0) return [];
+    const entries = await this.redis.run((redis) => redis.mgetBuffer(...keys));
+    return entries.map(parseStoredQuota);
   }
 
   private async consumeMany(calls: readonly QuotaCall[]): Promise<ConsumeOutcome[]> {
@@ -199,17 +202,17 @@ export class RedisQuotaStore {
       records.push(this.keys.call(call.providerId, name));
       recorded.push(i + 1);
     }
-    const reply = (await runScript(this.redis, consumeQuotas, {
+    const reply = await runScriptForBuffer(this.redis, consumeQuotas, {
       missingLimit: this.options.missingLimit ?? -1,
       recordTtlMs: CALL_RECORD_TTL_MS,
       count: calls.length,
       calls: [...calls.map(({ cost }) => cost), ...recorded],
       keys: [...calls.map(({ providerId }) => this.keys.quota(providerId)), ...dirty, ...records],
-    })) as number[];
+    });
     return calls.map((_, i) => {
-      const used = reply[2 * i]!;
-      const limit = reply[2 * i + 1]!;
-      if (limit === INVALIDATED) return { kind: "miss" };
+      const used = reply.readDoubleLE(16 * i);
+      const limit = reply.readDoubleLE(16 * i + 8);
+      if (limit === NOT_KNOWN) return { kind: "miss" };
       return {
         kind: used < 0 ? "refused" : "accepted",
         used: used < 0 ? -1 - used : used,
@@ -221,20 +224,12 @@ export class RedisQuotaStore {
 
   private async runApply(
     providerId: string,
-    change: {
-      readonly kind: "snapshot" | "tombstone" | "invalidation";
-      readonly version: number;
-      readonly asOfMs: number;
-      readonly marker: number;
-      readonly created: number;
-      readonly used: number;
-      readonly limit: number;
-    },
+    snapshot: Omit<QuotaSnapshot, "quota"> & Quota,
   ): Promise<ApplyOutcome> {
     const entry = this.keys.quota(providerId);
     const dirty = this.keys.dirty(providerId);
-    const ttlMs = this.ttlMs(change.kind === "tombstone" ? MIN_TTL_SECONDS : this.options.ttlSeconds);
-    const input = { entry, dirty, ttlMs, providerId, ...change };
+    const ttlMs = this.ttlMs(snapshot.limit === NO_DOCUMENT ? MIN_TTL_SECONDS : this.options.ttlSeconds);
+    const input = { entry, dirty, ttlMs, providerId, ...snapshot };
     return (await runScript(this.redis, applySnapshot, input)) as ApplyOutcome;
   }
 

@@ -20,9 +20,13 @@ export function crc16(text: string): number {
 
 /** Every key name of this product in Redis. */
 export class Keys {
-  constructor(private readonly prefix: string) {}
+  private readonly buckets: readonly string[];
 
-  /** Hash with the quota of one provider. */
+  constructor(private readonly prefix: string) {
+    this.buckets = Array.from({ length: BUCKETS }, (_, bucket) => `${prefix}:{${bucket}}`);
+  }
+
+  /** String with the quota of one provider. */
   quota(providerId: string): string {
     return `${this.bucket(providerId)}:q:${providerId}`;
   }
@@ -34,12 +38,17 @@ export class Keys {
 
   /** The dirty indexes of all buckets. */
   allDirty(): string[] {
-    return Array.from({ length: BUCKETS }, (_, bucket) => `${this.prefix}:{${bucket}}:dirty`);
+    return this.buckets.map((bucket) => `${bucket}:dirty`);
   }
 
-  /** Pattern of the keys of all quotas, for SCAN. */
+  /** Pattern of the keys of all quotas, for SCAN; others can match it too. */
   allQuotas(): string {
     return `${this.prefix}:{*}:q:*`;
+  }
+
+  /** Whether a key is that of a quota. */
+  isQuota(key: string): boolean {
+    return key === this.quota(this.providerOf(key));
   }
 
   /** The provider whose quota a key holds. */
@@ -63,6 +72,6 @@ export class Keys {
   }
 
   private bucket(id: string): string {
-    return `${this.prefix}:{${crc16(id) % BUCKETS}}`;
+    return this.buckets[crc16(id) % BUCKETS]!;
   }
 }
