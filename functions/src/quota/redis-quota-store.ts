@@ -44,6 +44,9 @@ export interface RedisQuotaStoreOptions {
   readonly missingLimit: number | undefined;
 }
 
+/** So many reads or calls travel as one. */
+const BATCH = 64;
+
 /** So many calls concern most of the dirty indexes, so that all are named at once. */
 const LARGE_BATCH = 16;
 
@@ -64,8 +67,11 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
-  private readonly reads = new Batcher<string, QuotaEntry>((providerIds) => this.readMany(providerIds));
-  private readonly calls = new Batcher<QuotaCall, ConsumeOutcome>((calls) => this.consumeMany(calls));
+  private readonly reads = new Batcher<string, QuotaEntry>(
+    (providerIds) => this.readMany(providerIds),
+    BATCH,
+  );
+  private readonly calls = new Batcher<QuotaCall, ConsumeOutcome>((calls) => this.consumeMany(calls), BATCH);
 
   constructor(
     private readonly redis: RedisConnection,

@@ -1,5 +1,3 @@
-/** Up to so many travel as one. */
-const WHOLE = 16;
 const MAX_CHUNK = 128;
 
 /**
@@ -12,8 +10,14 @@ export class Batcher<Question, Answer> {
   private unanswered = 0;
   private lastGathered = 1;
 
-  /** @param send answers questions, in their order; what it throws, the askers of those questions get */
-  constructor(private readonly send: (questions: readonly Question[]) => Promise<readonly Answer[]>) {}
+  /**
+   * @param send answers questions, in their order; what it throws, the askers of those questions get
+   * @param whole so many and fewer travel as one: the more, the more a `send` costs however little it is asked
+   */
+  constructor(
+    private readonly send: (questions: readonly Question[]) => Promise<readonly Answer[]>,
+    private readonly whole: number,
+  ) {}
 
   ask(question: Question): Promise<Answer> {
     if (this.unanswered === 0 && this.waiting.length === 0 && this.lastGathered === 1)
@@ -28,8 +32,7 @@ export class Batcher<Question, Answer> {
     const { waiting } = this;
     this.waiting = [];
     this.lastGathered = waiting.length;
-    const size =
-      waiting.length <= WHOLE ? WHOLE : Math.min(MAX_CHUNK, Math.max(WHOLE, Math.ceil(waiting.length / 4)));
+    const size = Math.min(MAX_CHUNK, Math.max(this.whole, Math.ceil(waiting.length / 4)));
     for (let start = 0; start < waiting.length; start += size)
       void this.answer(waiting.slice(start, start + size));
   }

@@ -13,8 +13,18 @@ const CRC16_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
 /** CRC-16/XMODEM, the checksum by which Redis Cluster assigns slots (Redis Cluster specification, appendix A). */
 export function crc16(text: string): number {
   let crc = 0;
-  for (const byte of Buffer.from(text))
-    crc = ((crc << 8) & 0xffff) ^ CRC16_TABLE[((crc >> 8) ^ byte) & 0xff]!;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // What is not ASCII has several bytes.
+    if (unit > 127) return crc16OfBytes(Buffer.from(text));
+    crc = ((crc << 8) & 0xffff) ^ CRC16_TABLE[(crc >> 8) ^ unit]!;
+  }
+  return crc;
+}
+
+function crc16OfBytes(bytes: Uint8Array): number {
+  let crc = 0;
+  for (const byte of bytes) crc = ((crc << 8) & 0xffff) ^ CRC16_TABLE[(crc >> 8) ^ byte]!;
   return crc;
 }
 
