@@ -22,9 +22,10 @@ import { consumeQuotas } from "../functions/dist/redis/lua.generated.js";
 import { CALL_RECORD_TTL_MS } from "../functions/dist/quota/quota.js";
 import { runScriptForBuffer } from "../functions/dist/redis/script.js";
 import { startRedis } from "../scripts/redis-server.mjs";
+import { ComparisonTable } from "./lib/comparison.ts";
 import { startFirestore, useFirestore } from "./lib/firestore-process.ts";
 import { describeMachine } from "./lib/machine.ts";
-import { callsPerSecond, concurrently, durationsUs, median } from "./lib/measure.ts";
+import { callsPerSecond, concurrently, durationsUs } from "./lib/measure.ts";
 import { assembleQuotaParts, FIELDS, KEYS } from "./lib/quota-parts.ts";
 
 const { values: options } = parseArgs({ options: { json: { type: "boolean", default: false } } });
@@ -39,77 +40,13 @@ const TRANSACTIONS_AT_ONCE = 32;
 const ENTRIES = 100_000;
 const COLLECTION = "providers";
 
-interface Comparison {
-  readonly name: string;
-  readonly unit: string;
-  /** The ratio is to be at most, or at least, so much. */
-  readonly goal: { readonly atMost: number } | { readonly atLeast: number };
-  readonly ours: number;
-  readonly theirs: number;
-  readonly ratio: number;
-  /** Of the runs. */
-  readonly spread: readonly [number, number];
-}
-const comparisons: Comparison[] = [];
-
-/** Has both sides take turns in each run, and keeps the medians of the runs. */
-async function compare(
-  what: Pick<Comparison, "name" | "unit" | "goal">,
-  measure: {
-    readonly ours: () => Promise<number[]>;
-    readonly theirs: () => Promise<number[]>;
-    readonly runs?: number;
-    readonly turns?: number;
-  },
-): Promise<void> {
-  const { runs = RUNS, turns = TURNS } = measure;
-  const all = { ours: [] as number[], theirs: [] as number[], ratios: [] as number[] };
-  for (let run = 0; run < runs; run++) {
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    for (let turn = 0; turn < turns; turn++) {
-      if (turn % 2 === 0) ours.push(...(await measure.ours()));
-      theirs.push(...(await measure.theirs()));
-      if (turn % 2 === 1) ours.push(...(await measure.ours()));
-    }
-    all.ours.push(median(ours));
-    all.theirs.push(median(theirs));
-    all.ratios.push(median(ours) / median(theirs));
-  }
-  const comparison = {
-    ...what,
-    ours: median(all.ours),
-    theirs: median(all.theirs),
-    ratio: median(all.ratios),
-    spread: [Math.min(...all.ratios), Math.max(...all.ratios)] as const,
-  };
-  comparisons.push(comparison);
-  console.log(row(comparison));
-}
-
-const COLUMNS = [15, 12, 12, 12, 8, 16, 14] as const;
-
-function line(cells: readonly string[]): string {
-  return cells.map((cell, i) => (i === 0 ? cell.padEnd(COLUMNS[i]!) : cell.padStart(COLUMNS[i]!))).join("");
-}
-
-function row({ name, unit, goal, ours, theirs, ratio, spread }: Comparison): string {
-  const figure = (value: number) =>
-    value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toFixed(1);
-  const { holds, text } =
-    "atMost" in goal
-      ? { holds: ratio <= goal.atMost, text: `<= ${goal.atMost}` }
-      : { holds: ratio >= goal.atLeast, text: `>= ${goal.atLeast}` };
-  const range = `${spread[0].toFixed(2)}-${spread[1].toFixed(2)}`;
-  const verdict = `${text} ${holds ? "yes" : "NO"}`;
-  return line([name, figure(ours), figure(theirs), unit, ratio.toFixed(2), range, verdict]);
-}
+const table = new ComparisonTable({ runs: RUNS, turns: TURNS });
 
 console.log(describeMachine());
 console.log(
   `Medians of ${RUNS} runs, in each of which both sides take ${TURNS} turns; ${PROVIDERS} providers\n`,
 );
-console.log(line(["", "this", "peer", "", "ratio", "of the runs", "goal"]));
+table.printHeader();
 
 const redis = await startRedis();
 const firestoreProcess = await startFirestore();
@@ -173,8 +110,8 @@ async function compareLatencies(): Promise<void> {
   const turn = (work: () => Promise<unknown>) => () => durationsUs(CALLS_PER_TURN, work);
   const unit = "us p50";
   const goal = { atMost: 1.15 };
-  await compare({ name: "consume@1.p50", unit, goal }, { ours: turn(consume), theirs: turn(evalsha) });
-  await compare({ name: "check@1.p50", unit, goal }, { ours: turn(check), theirs: turn(guideCheck) });
+  await table.compare({ name: "consume@1.p50", unit, goal }, { ours: turn(consume), theirs: turn(evalsha) });
+  await table.compare({ name: "check@1.p50", unit, goal }, { ours: turn(check), theirs: turn(guideCheck) });
 }
 
 async function compareThroughputs(): Promise<void> {
@@ -182,11 +119,11 @@ async function compareThroughputs(): Promise<void> {
     await callsPerSecond(CALLERS, MS_PER_TURN, work),
   ];
   const unit = "calls/s";
-  await compare(
+  await table.compare(
     { name: "consume@256", unit, goal: { atLeast: 4 } },
     { ours: turn(consume), theirs: turn(consumeUnbatched) },
   );
-  await compare(
+  await table.compare(
     { name: "check@256", unit, goal: { atLeast: 3 } },
     { ours: turn(check), theirs: turn(guideCheck) },
   );
@@ -219,7 +156,7 @@ async function compareSyncs(): Promise<void> {
   await sync.flushAll({ deadlineMs: Date.now() + 60_000 });
   await flushAll();
   await oneTransactionEach();
-  await compare(
+  await table.compare(
     { name: "sync", unit: "providers/s", goal: { atLeast: 3 } },
     { ours: flushAll, theirs: oneTransactionEach, turns: 1 },
   );
@@ -236,7 +173,7 @@ async function compareMemory(): Promise<void> {
   };
   // As long as the ids that Firestore makes.
   const providerId = (i: number) => `provider${String(i).padStart(12, "0")}`;
-  await compare(
+  await table.compare(
     { name: "bytes", unit: "per entry", goal: { atMost: 1.2 } },
     {
       ours: () => perEntry((id, i) => redisStore.apply(id, snapshotNow(i % 100, 100))),
@@ -261,12 +198,7 @@ try {
   await compareThroughputs();
   await compareSyncs();
   await compareMemory();
-  if (options.json) {
-    const ratios = Object.fromEntries(
-      comparisons.map(({ name, ratio }) => [name, Math.round(ratio * 1000) / 1000]),
-    );
-    console.log(JSON.stringify({ bench: "quota", ratios }));
-  }
+  if (options.json) console.log(JSON.stringify({ bench: "quota", ratios: table.ratios }));
 } finally {
   for (const client of [guide, control, bare]) client.disconnect();
   await parts.close();

@@ -1,0 +1,190 @@
+/**
+ * How much faster are rate limits than those of rate-limiter-flexible?
+ *
+ *   npm run bench -- rate-limit [--json]
+ *
+ * - ALGORITHM@N: how many times the decisions per second of RateLimiterRedis do N callers get, each asking again once it
+ *   is answered? Uniform over 1,000 subjects; with `.zipf` by Zipf's law (exponent 1.1) over 100,000.
+ * - ALGORITHM@1.p50: does one caller wait longer than for a bare EVALSHA of the same script? (at most 1.05 times)
+ * - guide@64: the same as fixed-window@64 against the MULTI of INCR and EXPIRE of the guide that this product follows.
+ * - denied: how many refusals are answered from memory in the time of one round trip to Redis? (at least 100)
+ *
+ * Both sides use the same version of ioredis and one connection to the same Redis, a process of its own on this machine,
+ * and take turns in each run. `--json` prints the ratios as the last line.
+ */
+import { parseArgs } from "node:util";
+import { Redis } from "ioredis";
+import { RateLimiterRedis } from "rate-limiter-flexible";
+import { createLogs } from "../functions/dist/observability/logs.js";
+import type { Algorithm } from "../functions/dist/rate-limit/limit-algorithms.js";
+import { LocalRateLimitStore } from "../functions/dist/rate-limit/local-rate-limit-store.js";
+import { checkPolicies } from "../functions/dist/rate-limit/policy.js";
+import { RateLimiter } from "../functions/dist/rate-limit/rate-limiter.js";
+import { RedisRateLimitStore } from "../functions/dist/rate-limit/redis-rate-limit-store.js";
+import { RedisConnection } from "../functions/dist/redis/connection.js";
+import { Keys } from "../functions/dist/redis/keys.js";
+import { takeLimit } from "../functions/dist/redis/lua.generated.js";
+import { startRedis } from "../scripts/redis-server.mjs";
+import { ComparisonTable } from "./lib/comparison.ts";
+import { describeMachine } from "./lib/machine.ts";
+import { callsPerSecond, durationsUs } from "./lib/measure.ts";
+
+const { values: options } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const RUNS = 5;
+const TURNS = 4;
+const MS_PER_TURN = 60;
+const CALLS_PER_TURN = 200;
+const LIMIT = 1_000_000;
+const WINDOW_MS = 3_600_000;
+const ZIPF_EXPONENT = 1.1;
+const GOALS = {
+  "fixed-window": { code: 1, at: [4, 6, 9] },
+  "sliding-window": { code: 2, at: [4, 6, 9] },
+  "token-bucket": { code: 3, at: [3.5, 4, 5] },
+} as const satisfies Record<Algorithm, { code: number; at: readonly number[] }>;
+const CALLERS = [64, 256, 1024] as const;
+
+const redis = await startRedis();
+const address = { host: "127.0.0.1", port: redis.port };
+const logs = createLogs((entry) => console.error(entry.message));
+const connection = new RedisConnection({ ...address, timeoutMs: 1000 }, logs);
+const policies = new Map(
+  checkPolicies([
+    ...Object.keys(GOALS).map((algorithm) => ({
+      name: algorithm,
+      by: "uid",
+      limits: [{ algorithm, limit: LIMIT, windowMs: WINDOW_MS }],
+    })),
+    { name: "one", by: "uid", limits: [{ algorithm: "fixed-window", limit: 1, windowMs: WINDOW_MS }] },
+  ]).map((policy) => [policy.name, policy]),
+);
+const keys = new Keys("frq");
+const limiter = new RateLimiter(
+  { policies: () => policies },
+  new RedisRateLimitStore(connection, keys),
+  new LocalRateLimitStore(),
+  logs,
+);
+/** As the product's own connection: the same protocol and the same timers. */
+const client = new Redis({
+  ...address,
+  protocol: 2,
+  commandTimeout: 1000,
+  socketTimeout: 2000,
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+});
+const flexible = new RateLimiterRedis({
+  storeClient: client,
+  points: LIMIT,
+  duration: WINDOW_MS / 1000,
+  keyPrefix: "rlf",
+});
+
+const uniform = Array.from({ length: 1000 }, (_, i) => `subject-${i}`);
+/** Drawn beforehand, so that drawing costs neither side more than the other. */
+const zipf = drawZipf(100_000, 200_000);
+let next = 0;
+const from = (subjects: readonly string[]) => () => subjects[(next = (next + 7919) % subjects.length)]!;
+
+function drawZipf(subjects: number, draws: number): string[] {
+  const cumulative: number[] = [];
+  let sum = 0;
+  for (let rank = 1; rank <= subjects; rank++) cumulative.push((sum += rank ** -ZIPF_EXPONENT));
+  return Array.from({ length: draws }, () => {
+    const at = Math.random() * sum;
+    let [low, high] = [0, subjects - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle]! < at) low = middle + 1;
+      else high = middle;
+    }
+    return `subject-${low}`;
+  });
+}
+
+/** What the guide does for each request. */
+async function guideCheck(subject: string): Promise<boolean> {
+  const key = `guide:${subject}`;
+  const replies = await client
+    .multi()
+    .incr(key)
+    .expire(key, WINDOW_MS / 1000)
+    .exec();
+  return Number(replies![0]![1]) <= LIMIT;
+}
+
+async function bareScript(algorithm: Algorithm, subject: string): Promise<unknown> {
+  const { limits, shape } = policies.get(algorithm)!.limits;
+  const { limit, windowMs, capacity } = limits[0]!;
+  const key = keys.rateLimit(algorithm, shape, subject);
+  const { code } = GOALS[algorithm];
+  return client.evalsha(takeLimit.sha1, 1, key, 1, 1, 1, 1, 0, code, limit, windowMs, capacity);
+}
+
+const table = new ComparisonTable({ runs: RUNS, turns: TURNS });
+const throughput = (callers: number, work: () => Promise<unknown>) => async () => [
+  await callsPerSecond(callers, MS_PER_TURN, work),
+];
+
+console.log(describeMachine());
+console.log(`Medians of ${RUNS} runs, in each of which both sides take ${TURNS} turns\n`);
+table.printHeader();
+try {
+  await client.script("LOAD", takeLimit.source);
+  const algorithms = Object.keys(GOALS) as Algorithm[];
+  for (const algorithm of algorithms) {
+    const warm = from(uniform);
+    await callsPerSecond(256, 500, () => limiter.check(algorithm, warm()));
+    await callsPerSecond(256, 300, () => flexible.consume(warm(), 1));
+  }
+  for (const algorithm of algorithms) {
+    const subject = from(uniform);
+    await table.compare(
+      { name: `${algorithm}@1.p50`, unit: "us p50", goal: { atMost: 1.05 } },
+      {
+        ours: () => durationsUs(CALLS_PER_TURN, () => limiter.check(algorithm, subject())),
+        theirs: () => durationsUs(CALLS_PER_TURN, () => bareScript(algorithm, subject())),
+      },
+    );
+  }
+  for (const [suffix, subjects] of [["", uniform] as const, [".zipf", zipf] as const]) {
+    const subject = from(subjects);
+    for (const algorithm of algorithms) {
+      for (const [i, callers] of CALLERS.entries()) {
+        await table.compare(
+          {
+            name: `${algorithm}@${callers}${suffix}`,
+            unit: "decisions/s",
+            goal: { atLeast: GOALS[algorithm].at[i]! },
+          },
+          {
+            ours: throughput(callers, () => limiter.check(algorithm, subject())),
+            theirs: throughput(callers, () => flexible.consume(subject(), 1)),
+          },
+        );
+      }
+    }
+  }
+  const subject = from(uniform);
+  await table.compare(
+    { name: "guide@64", unit: "decisions/s", goal: { atLeast: 4 } },
+    {
+      ours: throughput(64, () => limiter.check("fixed-window", subject())),
+      theirs: throughput(64, () => guideCheck(subject())),
+    },
+  );
+  await limiter.check("one", "refused");
+  await table.compare(
+    { name: "denied", unit: "answers/s", goal: { atLeast: 100 } },
+    {
+      ours: throughput(1, () => limiter.check("one", "refused")),
+      theirs: throughput(1, () => bareScript("fixed-window", subject())),
+    },
+  );
+  if (options.json) console.log(JSON.stringify({ bench: "rate-limit", ratios: table.ratios }));
+} finally {
+  client.disconnect();
+  connection.close();
+  await redis.stop();
+}
