@@ -101,10 +101,16 @@ export class QuotaService {
       await this.settle(providerId);
       return this.checkFirestore(providerId, { fillCache: false });
     }
-    const entry = await this.orBypass(providerId, () => this.redisStore.read(providerId));
-    if (entry === "unavailable") return this.checkFirestore(providerId, { fillCache: false });
+    let entry: QuotaEntry;
+    try {
+      entry = await this.redisStore.read(providerId);
+    } catch (error) {
+      this.bypass(providerId, error);
+      return this.checkFirestore(providerId, { fillCache: false });
+    }
     if (entry.kind === "miss") return this.checkFirestore(providerId, { fillCache: true });
-    return { ...this.assess(entry), source: "redis" };
+    const { hasQuota, used, limit, remaining, found } = this.assess(entry);
+    return { hasQuota, used, limit, remaining, found, source: "redis" };
   }
 
   /**
@@ -262,9 +268,14 @@ export class QuotaService {
     try {
       return await useRedis();
     } catch (error) {
-      if (!(error instanceof RedisUnavailableError)) throw error;
-      this.logs.quotaCacheBypassed(providerId, error);
+      this.bypass(providerId, error);
       return "unavailable";
     }
+  }
+
+  /** @throws what is no failure of Redis */
+  private bypass(providerId: string, error: unknown): void {
+    if (!(error instanceof RedisUnavailableError)) throw error;
+    this.logs.quotaCacheBypassed(providerId, error);
   }
 }
