@@ -3,6 +3,10 @@
  *
  *   npm run bench -- rate-limit [--json]
  *
+ * - http@64: how many times the requests per second does an HTTP server answer that decides each by fixed-window, under
+ *   load from another process over 64 connections? (at least 1.2)
+ * - cpu: what part of the peer's processor time does such a decision take, in Node.js and Redis together? What the same
+ *   server takes without a limiter is not counted. (at most 0.4)
  * - ALGORITHM@N: how many times the decisions per second of RateLimiterRedis do N callers get, each asking again once it
  *   is answered? Uniform over 1,000 subjects; with `.zipf` by Zipf's law (exponent 1.1) over 100,000.
  * - ALGORITHM@1.p50: does one caller wait longer than for a bare EVALSHA of the same script? (at most 1.05 times)
@@ -13,19 +17,13 @@
  * and take turns in each run. `--json` prints the ratios as the last line.
  */
 import { parseArgs } from "node:util";
-import { Redis } from "ioredis";
 import { RateLimiterRedis } from "rate-limiter-flexible";
-import { createLogs } from "../functions/dist/observability/logs.js";
 import type { Algorithm } from "../functions/dist/rate-limit/limit-algorithms.js";
-import { LocalRateLimitStore } from "../functions/dist/rate-limit/local-rate-limit-store.js";
-import { checkPolicies } from "../functions/dist/rate-limit/policy.js";
-import { RateLimiter } from "../functions/dist/rate-limit/rate-limiter.js";
-import { RedisRateLimitStore } from "../functions/dist/rate-limit/redis-rate-limit-store.js";
-import { RedisConnection } from "../functions/dist/redis/connection.js";
-import { Keys } from "../functions/dist/redis/keys.js";
 import { takeLimit } from "../functions/dist/redis/lua.generated.js";
 import { startRedis } from "../scripts/redis-server.mjs";
 import { ComparisonTable } from "./lib/comparison.ts";
+import { compareHttpServers } from "./lib/http-comparison.ts";
+import { connectLikeTheProduct, createLimiter, KEYS } from "./lib/limiters.ts";
 import { describeMachine } from "./lib/machine.ts";
 import { callsPerSecond, durationsUs } from "./lib/measure.ts";
 
@@ -45,35 +43,15 @@ const GOALS = {
 const CALLERS = [64, 256, 1024] as const;
 
 const redis = await startRedis();
-const address = { host: "127.0.0.1", port: redis.port };
-const logs = createLogs((entry) => console.error(entry.message));
-const connection = new RedisConnection({ ...address, timeoutMs: 1000 }, logs);
-const policies = new Map(
-  checkPolicies([
-    ...Object.keys(GOALS).map((algorithm) => ({
-      name: algorithm,
-      by: "uid",
-      limits: [{ algorithm, limit: LIMIT, windowMs: WINDOW_MS }],
-    })),
-    { name: "one", by: "uid", limits: [{ algorithm: "fixed-window", limit: 1, windowMs: WINDOW_MS }] },
-  ]).map((policy) => [policy.name, policy]),
-);
-const keys = new Keys("frq");
-const limiter = new RateLimiter(
-  { policies: () => policies },
-  new RedisRateLimitStore(connection, keys),
-  new LocalRateLimitStore(),
-  logs,
-);
-/** As the product's own connection: the same protocol and the same timers. */
-const client = new Redis({
-  ...address,
-  protocol: 2,
-  commandTimeout: 1000,
-  socketTimeout: 2000,
-  maxRetriesPerRequest: 0,
-  autoResendUnfulfilledCommands: false,
-});
+const { limiter, policies, connection } = createLimiter(redis.port, [
+  ...Object.keys(GOALS).map((algorithm) => ({
+    name: algorithm,
+    by: "uid",
+    limits: [{ algorithm, limit: LIMIT, windowMs: WINDOW_MS }],
+  })),
+  { name: "one", by: "uid", limits: [{ algorithm: "fixed-window", limit: 1, windowMs: WINDOW_MS }] },
+]);
+const client = connectLikeTheProduct(redis.port);
 const flexible = new RateLimiterRedis({
   storeClient: client,
   points: LIMIT,
@@ -117,7 +95,7 @@ async function guideCheck(subject: string): Promise<boolean> {
 async function bareScript(algorithm: Algorithm, subject: string): Promise<unknown> {
   const { limits, shape } = policies.get(algorithm)!.limits;
   const { limit, windowMs, capacity } = limits[0]!;
-  const key = keys.rateLimit(algorithm, shape, subject);
+  const key = KEYS.rateLimit(algorithm, shape, subject);
   const { code } = GOALS[algorithm];
   return client.evalsha(takeLimit.sha1, 1, key, 1, 1, 1, 1, 0, code, limit, windowMs, capacity);
 }
@@ -132,6 +110,7 @@ console.log(`Medians of ${RUNS} runs, in each of which both sides take ${TURNS} 
 table.printHeader();
 try {
   await client.script("LOAD", takeLimit.source);
+  await compareHttpServers(table, { redisPort: redis.port, client, nextSubject: from(uniform) });
   const algorithms = Object.keys(GOALS) as Algorithm[];
   for (const algorithm of algorithms) {
     const warm = from(uniform);

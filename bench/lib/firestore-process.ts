@@ -1,7 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { whenGone } from "../../scripts/when-gone.mjs";
+import { startServer } from "./server-process.ts";
 
 export interface FirestoreProcess {
   /** Host and port, as `FIRESTORE_EMULATOR_HOST` takes them. */
@@ -11,24 +9,10 @@ export interface FirestoreProcess {
 
 const MAIN = join(import.meta.dirname, "../../emulator/firestore/main.ts");
 
-/** Starts the stand-in Firestore in a process of its own, as production has it. */
+/** Starts the stand-in Firestore. */
 export async function startFirestore(): Promise<FirestoreProcess> {
-  const child = spawn(process.execPath, [MAIN, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
-  const greeting = once(child.stdout, "data");
-  const failure = once(child, "exit").then(([code]) => {
-    throw new Error(`The stand-in Firestore ended with code ${code}.`);
-  });
-  failure.catch(() => {});
-  const [text] = (await Promise.race([greeting, failure])) as [Buffer];
-  const address = /[\d.]+:\d+/.exec(text.toString())![0];
-  return {
-    address,
-    stop() {
-      child.kill("SIGTERM");
-      cancelCleanUp();
-    },
-  };
+  const { greeting, stop } = await startServer(MAIN, ["--port", "0"]);
+  return { address: /[\d.]+:\d+/.exec(greeting)![0], stop };
 }
 
 /** Makes Google's client in this process talk to the stand-in. */

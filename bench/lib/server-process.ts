@@ -1,0 +1,28 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { whenGone } from "../../scripts/when-gone.mjs";
+
+export interface ServerProcess {
+  /** What it said first. */
+  readonly greeting: string;
+  stop(): void;
+}
+
+/** Starts a server in a process of its own, as production has it, and waits until it says where it is. */
+export async function startServer(file: string, args: readonly string[]): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
+  const greeting = once(child.stdout, "data");
+  const failure = once(child, "exit").then(([code]) => {
+    throw new Error(`${file} ended with code ${code}.`);
+  });
+  failure.catch(() => {});
+  const [text] = (await Promise.race([greeting, failure])) as [Buffer];
+  return {
+    greeting: text.toString().trim(),
+    stop() {
+      child.kill("SIGTERM");
+      cancelCleanUp();
+    },
+  };
+}
