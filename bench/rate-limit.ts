@@ -1,7 +1,7 @@
 /**
  * How much faster are rate limits than those of rate-limiter-flexible?
  *
- *   npm run bench -- rate-limit [--json]
+ *   npm run bench -- rate-limit [--json] [--svg FILE]
  *
  * - http@64: how many times the requests per second does an HTTP server answer that decides each by fixed-window, under
  *   load from another process over 64 connections? (at least 1.2)
@@ -14,20 +14,24 @@
  * - denied: how many refusals are answered from memory in the time of one round trip to Redis? (at least 100)
  *
  * Both sides use the same version of ioredis and one connection to the same Redis, a process of its own on this machine,
- * and take turns in each run. `--json` prints the ratios as the last line.
+ * and take turns in each run. `--json` prints the ratios as the last line, `--svg` draws the decisions per second.
  */
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Algorithm } from "../functions/dist/rate-limit/limit-algorithms.js";
 import { takeLimit } from "../functions/dist/redis/lua.generated.js";
 import { startRedis } from "../scripts/redis-server.mjs";
+import { drawBarChart } from "./lib/bar-chart.ts";
 import { ComparisonTable } from "./lib/comparison.ts";
 import { compareHttpServers } from "./lib/http-comparison.ts";
 import { connectLikeTheProduct, createLimiter, KEYS } from "./lib/limiters.ts";
 import { describeMachine } from "./lib/machine.ts";
 import { callsPerSecond, durationsUs } from "./lib/measure.ts";
 
-const { values: options } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({
+  options: { json: { type: "boolean", default: false }, svg: { type: "string" } },
+});
 const RUNS = 5;
 const TURNS = 4;
 const MS_PER_TURN = 60;
@@ -100,6 +104,15 @@ async function bareScript(algorithm: Algorithm, subject: string): Promise<unknow
   return client.evalsha(takeLimit.sha1, 1, key, 1, 1, 1, 1, 0, code, limit, windowMs, capacity);
 }
 
+function drawDecisions(): string {
+  return drawBarChart({
+    title: "Decisions per second by concurrent callers, one process, 1,000 subjects",
+    caption: `Medians of ${RUNS} runs. ${describeMachine()}`,
+    legend: { ours: "firestore-redis-quota", theirs: "rate-limiter-flexible (RateLimiterRedis)" },
+    pairs: table.pairs.filter(({ name }) => /^\S+@(64|256|1024)$/.test(name) && !/^(http|guide)/.test(name)),
+  });
+}
+
 const table = new ComparisonTable({ runs: RUNS, turns: TURNS });
 const throughput = (callers: number, work: () => Promise<unknown>) => async () => [
   await callsPerSecond(callers, MS_PER_TURN, work),
@@ -161,6 +174,7 @@ try {
       theirs: throughput(1, () => bareScript("fixed-window", subject())),
     },
   );
+  if (options.svg) writeFileSync(options.svg, drawDecisions());
   if (options.json) console.log(JSON.stringify({ bench: "rate-limit", ratios: table.ratios }));
 } finally {
   client.disconnect();

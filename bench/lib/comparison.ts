@@ -1,3 +1,4 @@
+import type { Pair } from "./bar-chart.ts";
 import { median } from "./measure.ts";
 
 /** The ratio is to be at most, or at least, so much. */
@@ -17,6 +18,8 @@ const COLUMNS = [24, 12, 12, 12, 8, 16, 14] as const;
 export class ComparisonTable {
   /** By the comparisons' names. */
   readonly ratios: Record<string, number> = {};
+  /** Medians of both sides. */
+  readonly pairs: Pair[] = [];
 
   private readonly defaults: { readonly runs: number; readonly turns: number };
 
@@ -48,8 +51,19 @@ export class ComparisonTable {
     const ratio = median(all.ratios);
     this.ratios[name] = Math.round(ratio * 1000) / 1000;
     const spread = `${Math.min(...all.ratios).toFixed(2)}-${Math.max(...all.ratios).toFixed(2)}`;
-    const sides = [median(all.ours), median(all.theirs)].map(figure);
-    console.log(line([name, ...sides, unit, ratio.toFixed(2), spread, verdict(goal, ratio)]));
+    const pair = { name, ours: median(all.ours), theirs: median(all.theirs) };
+    this.pairs.push(pair);
+    console.log(
+      line([
+        name,
+        figure(pair.ours),
+        figure(pair.theirs),
+        unit,
+        ratio.toFixed(2),
+        spread,
+        verdict(goal, ratio),
+      ]),
+    );
   }
 }
 
