@@ -2,10 +2,11 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 
 import type { Decision } from "../../functions/src/rate-limit/decision";
+import { InvalidRateLimitCallError } from "../../functions/src/rate-limit/invalid-call";
 import type { Algorithm } from "../../functions/src/rate-limit/limit-algorithms";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
 import { checkPolicies, type PolicyInput } from "../../functions/src/rate-limit/policy";
-import { InvalidRateLimitCallError, RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
+import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";

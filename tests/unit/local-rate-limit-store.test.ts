@@ -26,6 +26,7 @@ test("a block holds until its time, and a reset ends it", async () => {
   expect(await store.take(ONE_A_SECOND, "alice", REQUEST)).toEqual({
     allowed: false,
     limit: 1,
+    windowMs: 1000,
     remaining: 0,
     retryAfterMs: 5000,
     resetAtMs: 5000,

@@ -10,7 +10,8 @@ import {
   InvalidQuotaDocumentError,
 } from "../quota/quota";
 import { QuotaOutcomeUnknownError } from "../quota/quota-service";
-import { InvalidRateLimitCallError } from "../rate-limit/rate-limiter";
+import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
+import { CallerUnknownError } from "../rate-limit/subject";
 import { describeIssues } from "../validation";
 
 const INVALID_ARGUMENT = [
@@ -43,10 +44,12 @@ export async function answerCall<T>(answer: () => Promise<T>): Promise<T> {
   }
 }
 
-function toHttpsError(error: unknown): unknown {
+/** The error that a client may see; anything unexpected as it is. */
+export function toHttpsError(error: unknown): unknown {
   if (INVALID_ARGUMENT.some((kind) => error instanceof kind)) {
     return new HttpsError("invalid-argument", (error as Error).message);
   }
+  if (error instanceof CallerUnknownError) return new HttpsError(error.code, error.message);
   if (error instanceof QuotaOutcomeUnknownError) {
     const { idempotencyKey } = error;
     const message = idempotencyKey

@@ -1,5 +1,7 @@
 import { HttpsError, type CallableRequest } from "firebase-functions/v2/https";
 
+import { clientIp, type Caller } from "../rate-limit/subject";
+
 /** What a handler may know of a call; the deployed callable passes Firebase's own request. */
 export type Call = Pick<CallableRequest<unknown>, "auth" | "app" | "data" | "rawRequest">;
 
@@ -36,11 +38,7 @@ export function requireOwnerOrAdmin(call: Call, providerId: string, adminClaim: 
   }
 }
 
-/**
- * The caller's IP address: the last entry of X-Forwarded-For, which Google's front end adds. Those before it are the
- * caller's own words.
- */
-export function clientIp(call: Call): string {
-  const forwarded = [call.rawRequest.headers["x-forwarded-for"] ?? []].flat().join(",");
-  return forwarded.split(",").at(-1)?.trim() || call.rawRequest.socket?.remoteAddress || "unknown";
+/** Who calls, as a rate limit's policy asks it. */
+export function callerOf({ auth, app, rawRequest }: Call): Caller {
+  return { uid: auth?.uid, appId: app?.appId, ip: clientIp(rawRequest) };
 }

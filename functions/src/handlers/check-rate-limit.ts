@@ -1,19 +1,15 @@
-import { HttpsError } from "firebase-functions/v2/https";
 import { z } from "zod";
 
 import type { Context } from "../context";
 import type { Decision } from "../rate-limit/decision";
-import type { Policy } from "../rate-limit/policy";
-import { CALLERS_NAME } from "../validation";
+import { SUBJECT, subjectOf } from "../rate-limit/subject";
 import { answerCall, parseInput } from "./callable";
-import { clientIp, requireAppCheck, requireUid, type Call } from "./caller";
-
-const SUBJECT = "1 to 256 characters without control characters, of a policy by subject only";
+import { callerOf, requireAppCheck, requireUid, type Call } from "./caller";
 
 const inputSchema = z.strictObject(
   {
     policy: z.string("the name of a policy"),
-    subject: z.string(SUBJECT).regex(CALLERS_NAME, SUBJECT).optional(),
+    subject: z.string(SUBJECT).optional(),
     cost: z.int("a whole number, 1 or more").min(1, "a whole number, 1 or more").default(1),
     peek: z.boolean("true or false").default(false),
   },
@@ -30,33 +26,9 @@ export function checkRateLimit(call: Call, context: () => Context): Promise<Deci
     requireAppCheck(call, config.enforceAppCheck);
     const input = parseInput(inputSchema, call.data);
     const policy = await rateLimiter.policy(input.policy);
-    const subject = subjectOf(call, policy, input.subject);
+    // A client may name whom it asks for, but not without saying who it is.
+    if (policy.by === "subject") requireUid(call);
+    const subject = subjectOf(policy, callerOf(call), input.subject);
     return rateLimiter.decide(policy, subject, { cost: input.cost, peek: input.peek });
   });
-}
-
-function subjectOf(call: Call, policy: Policy, named: string | undefined): string {
-  if (policy.by !== "subject" && named !== undefined) {
-    throw new HttpsError(
-      "invalid-argument",
-      `subject: got ${JSON.stringify(named)}; expected none: the policy ${policy.name} limits by ${policy.by}`,
-    );
-  }
-  switch (policy.by) {
-    case "uid":
-      return requireUid(call);
-    case "ip":
-      return clientIp(call);
-    case "app":
-      if (call.app === undefined)
-        throw new HttpsError("unauthenticated", "A valid App Check token is required.");
-      return call.app.appId;
-    case "subject":
-      requireUid(call);
-      if (named === undefined)
-        throw new HttpsError("invalid-argument", `subject: not set; expected ${SUBJECT}`);
-      return named;
-    case "global":
-      return "global";
-  }
 }

@@ -9,7 +9,7 @@ import {
 } from "./limit-algorithms";
 
 /**
- * The answer to a request. `limit`, `remaining` and `resetAtMs` (Unix time, milliseconds) are those of the policy's
+ * The answer to a request. `limit`, `windowMs`, `remaining` and `resetAtMs` (Unix time, milliseconds) are those of the policy's
  * limit that binds first; `retryAfterMs` is 0 when allowed. `reason` keeps a reached limit apart from a block and from
  * a store that failed; `source` says who decided: Redis, this process, or the policy's setting `open` or `closed`.
  */
@@ -17,6 +17,8 @@ export interface Decision {
   readonly allowed: boolean;
   /** Cost allowed at once: of a token bucket its burst, else the limit. */
   readonly limit: number;
+  /** In how long so much is allowed, milliseconds: the window, or the time in which a token bucket fills. */
+  readonly windowMs: number;
   /** Cost left of it, after this request if it was counted. */
   readonly remaining: number;
   readonly retryAfterMs: number;
@@ -47,11 +49,12 @@ export function decide(
     const state = limitState(limits, entry, i, allowed ? 0 : cost, nowMs);
     if (binding === undefined || bindsBefore(state, binding, allowed)) binding = state;
   }
-  const { limit, remaining, waitMs, resetAtMs } = binding!;
+  const { limit, windowMs, remaining, waitMs, resetAtMs } = binding!;
   const blockedMs = allowed ? 0 : Math.max(0, blockedUntilMs(limits, entry) - nowMs);
   return {
     allowed,
     limit,
+    windowMs,
     remaining: blockedMs > 0 ? 0 : remaining,
     retryAfterMs: Math.max(blockedMs, waitMs),
     resetAtMs: Math.max(resetAtMs, nowMs + blockedMs),

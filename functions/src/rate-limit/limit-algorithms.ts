@@ -106,9 +106,16 @@ export function blockedUntilMs(limits: SubjectLimits, entry: RateLimitEntry): nu
   return Math.max(limits.blockedUntilMs, entry[1]!);
 }
 
+/** In how long a limit's capacity may be used: its window, or the time in which its bucket fills. */
+export function quotaWindowMs({ algorithm, limit, capacity, windowMs }: Limit): number {
+  return algorithm === "token-bucket" && limit > 0 ? Math.ceil((capacity * windowMs) / limit) : windowMs;
+}
+
 /** What one limit says of a request, in an entry that was brought to `nowMs`. */
 export interface LimitState {
   readonly limit: number;
+  /** In which `limit` may be used. */
+  readonly windowMs: number;
   /** Cost that it has room for. */
   readonly remaining: number;
   /** Milliseconds until it would have room for the request if nothing else were asked for; 0 if it has. */
@@ -130,6 +137,7 @@ export function limitState(
   const remaining = roomOf(limit, entry, at, nowMs);
   return {
     limit: limit.capacity,
+    windowMs: quotaWindowMs(limit),
     remaining: Math.max(0, remaining),
     waitMs: remaining >= cost ? 0 : Math.max(1, waitMs(limit, entry, at, cost, nowMs)),
     resetAtMs: resetAtMs(limit, entry, at, nowMs),

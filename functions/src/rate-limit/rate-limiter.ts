@@ -1,24 +1,12 @@
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
-import { CALLERS_NAME, show } from "../validation";
+import { CALLERS_NAME } from "../validation";
 import type { Decision } from "./decision";
-import type { SubjectLimits } from "./limit-algorithms";
+import { InvalidRateLimitCallError } from "./invalid-call";
+import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import type { Policy } from "./policy";
 import type { RateLimitStore } from "./rate-limit-store";
-
-/** What of a call is wrong: `field` names it. */
-export class InvalidRateLimitCallError extends Error {
-  override readonly name = "InvalidRateLimitCallError";
-  readonly code = "invalid-argument";
-
-  constructor(
-    readonly field: "policy" | "subject" | "cost" | "untilMs",
-    got: string,
-    expected: string,
-  ) {
-    super(`${field}: got ${got}; expected ${expected}`);
-  }
-}
+import { SUBJECT } from "./subject";
 
 /** Where policies come from: the configuration, and documents that may change while this process runs. */
 export interface PolicySource {
@@ -55,7 +43,7 @@ export class RateLimiter {
     const known = this.source.policies();
     const policy = (known instanceof Map ? known : await known).get(name);
     if (policy !== undefined) return policy;
-    throw new InvalidRateLimitCallError("policy", show(name), "the name of a policy");
+    throw new InvalidRateLimitCallError("policy", name, "the name of a policy");
   }
 
   /**
@@ -120,7 +108,7 @@ export class RateLimiter {
   async block(policyName: string, subject: string, untilMs: number): Promise<void> {
     const limits = limitsOf(await this.policy(policyName), subject);
     if (!(untilMs >= 0 && untilMs <= Date.now() + MAX_BLOCK_MS))
-      throw new InvalidRateLimitCallError("untilMs", show(untilMs), "Unix ms, at most 366 days ahead");
+      throw new InvalidRateLimitCallError("untilMs", untilMs, "Unix ms, at most 366 days ahead");
     await this.both((store) => store.block(limits, subject, untilMs));
   }
 
@@ -133,22 +121,18 @@ export class RateLimiter {
 
 function limitsOf(policy: Policy, subject: string): SubjectLimits {
   if (!CALLERS_NAME.test(subject)) {
-    throw new InvalidRateLimitCallError(
-      "subject",
-      show(subject),
-      "1 to 256 characters without control characters",
-    );
+    throw new InvalidRateLimitCallError("subject", subject, SUBJECT);
   }
   return policy.overrides.get(subject) ?? policy.limits;
 }
 
 function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
   if (!Number.isSafeInteger(cost) || cost < 1)
-    throw new InvalidRateLimitCallError("cost", show(cost), "a whole number, 1 or more");
+    throw new InvalidRateLimitCallError("cost", cost, "a whole number, 1 or more");
   for (const { capacity } of limits) {
     if (cost > capacity && !limits.some((each) => each.capacity === 0)) {
       const expected = `at most ${capacity}, which no wait could exceed under the policy ${policy}`;
-      throw new InvalidRateLimitCallError("cost", show(cost), expected);
+      throw new InvalidRateLimitCallError("cost", cost, expected);
     }
   }
 }
@@ -161,10 +145,12 @@ function refusesAll({ limits, blockedUntilMs }: SubjectLimits): boolean {
 function withoutStore({ limits }: SubjectLimits, source: "open" | "closed"): Decision {
   const allowed = source === "open";
   const retryAfterMs = allowed ? 0 : CLOSED_RETRY_AFTER_MS;
-  const limit = Math.min(...limits.map(({ capacity }) => capacity));
+  const least = limits.reduce((one, other) => (other.capacity < one.capacity ? other : one));
+  const limit = least.capacity;
   return {
     allowed,
     limit,
+    windowMs: quotaWindowMs(least),
     remaining: allowed ? limit : 0,
     retryAfterMs,
     resetAtMs: Date.now() + retryAfterMs,
