@@ -4,16 +4,16 @@ const DOMAINS = ["quota", "rate-limit"];
 /** The files of the domains that make use of stores. */
 const SERVICES = ["quota-backfill", "quota-mirror", "quota-service", "quota-sync", "rate-limiter"];
 /** The files at the top of functions/src that only the entry file knows. */
-const ENTRY = ["index", "context", "extension-tasks"];
+const ENTRY = ["index", "lib", "context", "services", "default-firestore", "extension-tasks"];
 
 const PROCESS = {
   regex: "^(node:)?process$",
-  message: "Only config/params.ts reads the environment.",
+  message: "Only config/environment.ts reads the environment.",
 };
 const IOREDIS = { regex: "^ioredis(/|$)", message: "Only redis/ uses ioredis." };
 const FIREBASE_ADMIN = {
   regex: "^firebase-admin(/|$)",
-  message: "Only context.ts and extension-tasks.ts use firebase-admin.",
+  message: "Only default-firestore.ts and extension-tasks.ts use firebase-admin.",
 };
 const FIREBASE_FUNCTIONS = {
   regex: "^firebase-functions(/|$)",
@@ -55,7 +55,16 @@ const BEHIND_HANDLERS = [PARAMS, CONFIG, OUTER, FIREBASE_ADMIN, FIREBASE_FUNCTIO
 /** Dependencies point from the entry to handlers, services, stores, Redis. */
 const LAYERS = [
   layer(["**/*.ts"], IOREDIS, FIREBASE_ADMIN),
-  layer(["context.ts"], IOREDIS),
+  layer(["context.ts"], IOREDIS, FIREBASE_ADMIN),
+  layer(["services.ts", "lib.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, {
+    regex: "/handlers/|/(index|context)$",
+    message: "What an app uses knows nothing of the deployed functions.",
+  }),
+  layer(["sdk/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
+    regex: "/(index|lib|context|services|extension-tasks)$",
+    message: "The SDK's parts are given what they need.",
+  }),
+  layer(["default-firestore.ts"], IOREDIS, PARAMS),
   layer(["extension-tasks.ts"], IOREDIS, PARAMS),
   layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
     regex: "/(index|extension-tasks)$",

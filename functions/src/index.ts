@@ -3,7 +3,8 @@ import { firestore, runWith } from "firebase-functions/v1";
 import { onCall } from "firebase-functions/v2/https";
 import { onTaskDispatched } from "firebase-functions/v2/tasks";
 
-import { extensionInstanceId, params } from "./config/params";
+import { extensionInstanceId } from "./config/environment";
+import { params } from "./config/params";
 import { context } from "./context";
 import { extensionTasks } from "./extension-tasks";
 import { backfillQuotas as runBackfill } from "./handlers/backfill-quotas";

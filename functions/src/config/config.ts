@@ -2,8 +2,8 @@ import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
-/** What the handlers and services need to know, checked and typed. */
-export interface Config {
+/** What the services need to know, checked and typed. */
+export interface ServiceConfig {
   readonly redis: {
     readonly host: string;
     readonly port: number;
@@ -22,6 +22,10 @@ export interface Config {
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: { readonly policies: readonly Policy[] };
+}
+
+/** What the deployed functions need to know besides. */
+export interface Config extends ServiceConfig {
   /** Region of the functions. */
   readonly location: string;
   readonly backfillOnInstall: boolean;
@@ -50,11 +54,31 @@ export class ConfigError extends Error {
 }
 
 /**
- * Parses the params' values.
+ * Parses the values of all params.
  *
  * @throws ConfigError naming every bad param, what it got and what is valid.
  */
 export function parseConfig(values: ParamValues): Config {
+  return parse(values, (param) => ({ ...readServices(param), ...readDeployment(param) }));
+}
+
+/**
+ * Parses the values of the params that the services need; others are not looked at.
+ *
+ * @throws ConfigError naming every bad param, what it got and what is valid.
+ */
+export function parseServiceConfig(values: ParamValues): ServiceConfig {
+  return parse(values, readServices);
+}
+
+/** How the value of a param is read; what is wrong with it is reported, not thrown. */
+interface ParamReader {
+  text(param: ParamName): string;
+  integer(param: ParamName, min: number, max: number): number;
+  report(param: ParamName, problem: string): void;
+}
+
+function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const problems: ConfigProblem[] = [];
   const report = (param: ParamName, problem: string) => void problems.push({ param, problem });
 
@@ -81,28 +105,12 @@ export function parseConfig(values: ParamValues): Config {
     return number;
   };
 
-  const policies = (): readonly Policy[] => {
-    try {
-      return parsePolicies(text("RATE_LIMIT_POLICIES"));
-    } catch (error) {
-      if (!(error instanceof InvalidPolicies)) throw error;
-      for (const problem of error.problems) report("RATE_LIMIT_POLICIES", problem);
-      return [];
-    }
-  };
+  const result = read({ text, integer, report });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return result;
+}
 
-  const location = text("LOCATION");
-  const connector = text("VPC_CONNECTOR");
-  const connectorLocation = connector.split("/")[3];
-  if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location) {
-    report(
-      "VPC_CONNECTOR",
-      `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,
-    );
-  }
-  text("VPC_CONNECTOR_EGRESS_SETTINGS");
-  text("SYNC_SCHEDULE");
-
+function readServices({ text, integer, report }: ParamReader): ServiceConfig {
   const usedField = text("QUOTA_USED_FIELD");
   const limitField = text("QUOTA_LIMIT_FIELD");
   if (
@@ -115,8 +123,7 @@ export function parseConfig(values: ParamValues): Config {
       `got ${JSON.stringify(limitField)}; expected a field apart from QUOTA_USED_FIELD, ${JSON.stringify(usedField)}`,
     );
   }
-
-  const config: Config = {
+  return {
     redis: {
       host: text("REDIS_HOST"),
       port: integer("REDIS_PORT", 1, 65_535),
@@ -133,12 +140,36 @@ export function parseConfig(values: ParamValues): Config {
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
     },
-    rateLimit: { policies: policies() },
+    rateLimit: { policies: readPolicies({ text, report }) },
+  };
+}
+
+function readPolicies({ text, report }: Pick<ParamReader, "text" | "report">): readonly Policy[] {
+  try {
+    return parsePolicies(text("RATE_LIMIT_POLICIES"));
+  } catch (error) {
+    if (!(error instanceof InvalidPolicies)) throw error;
+    for (const problem of error.problems) report("RATE_LIMIT_POLICIES", problem);
+    return [];
+  }
+}
+
+function readDeployment({ text, report }: ParamReader): Omit<Config, keyof ServiceConfig> {
+  const location = text("LOCATION");
+  const connector = text("VPC_CONNECTOR");
+  const connectorLocation = connector.split("/")[3];
+  if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location) {
+    report(
+      "VPC_CONNECTOR",
+      `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,
+    );
+  }
+  text("VPC_CONNECTOR_EGRESS_SETTINGS");
+  text("SYNC_SCHEDULE");
+  return {
     location,
     backfillOnInstall: text("BACKFILL_ON_INSTALL") === "true",
     enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",
     adminClaim: text("ADMIN_CLAIM"),
   };
-  if (problems.length > 0) throw new ConfigError(problems);
-  return config;
 }

@@ -1,0 +1,15 @@
+import { PARAM_SPECS, type ParamName, type ParamValues } from "./param-specs";
+
+// eslint-disable-next-line no-restricted-properties -- this is the file that may
+const { env } = process;
+
+/** The params' values as the environment has them now; a param that was left empty reads "", or is absent. */
+export function readEnvironment(): ParamValues {
+  const names = Object.keys(PARAM_SPECS) as ParamName[];
+  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+}
+
+/** The id of this installation where it is one of the extension. */
+export function extensionInstanceId(): string | undefined {
+  return env["EXT_INSTANCE_ID"];
+}

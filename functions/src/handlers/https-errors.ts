@@ -1,0 +1,77 @@
+import { HttpsError } from "firebase-functions/v2/https";
+
+import { ConfigError } from "../config/config";
+import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
+import {
+  InvalidCostError,
+  InvalidIdempotencyKeyError,
+  InvalidProviderIdError,
+  InvalidQuotaDocumentError,
+} from "../quota/quota";
+import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
+import type { Decision } from "../rate-limit/decision";
+import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
+import { CallerUnknownError } from "../rate-limit/subject";
+
+const INVALID_ARGUMENT = [
+  InvalidProviderIdError,
+  InvalidCostError,
+  InvalidIdempotencyKeyError,
+  InvalidRateLimitCallError,
+];
+
+/** The error that a client may see; anything unexpected as it is. */
+export function toHttpsError(error: unknown): unknown {
+  if (INVALID_ARGUMENT.some((kind) => error instanceof kind)) {
+    return new HttpsError("invalid-argument", (error as Error).message);
+  }
+  if (error instanceof CallerUnknownError) return new HttpsError(error.code, error.message);
+  if (error instanceof QuotaOutcomeUnknownError) {
+    const { idempotencyKey } = error;
+    const message = idempotencyKey
+      ? "The call may have been counted; repeat it with the same idempotencyKey to learn whether it was."
+      : "The call may have been counted; with an idempotencyKey it could be repeated safely.";
+    return new HttpsError("deadline-exceeded", message, { outcome: "unknown", idempotencyKey });
+  }
+  if (error instanceof InvalidQuotaDocumentError) {
+    // Its value may be nobody else's business; the log shows it.
+    const message = `The provider's document is invalid: ${error.field} is no whole number of 0 or more.`;
+    return new HttpsError("failed-precondition", message);
+  }
+  if (error instanceof FirestoreUnavailableError) {
+    return new HttpsError("unavailable", "Neither Redis nor Firestore gave an answer; try again.");
+  }
+  if (error instanceof ConfigError) {
+    const names = [...new Set(error.problems.map(({ param }) => param))].join(", ");
+    return new HttpsError(
+      "failed-precondition",
+      `Invalid configuration (${names}); the function's log says why.`,
+    );
+  }
+  return error;
+}
+
+/** What a client sees of a refusal by a rate limit: the decision is in the details. */
+export function refusedByRateLimit(decision: Decision): HttpsError {
+  const { limit, windowMs, retryAfterMs, reason } = decision;
+  const again = `try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
+  switch (reason) {
+    case "redis-unavailable":
+      return new HttpsError("unavailable", `The rate limit cannot be checked now; ${again}`, decision);
+    case "blocked":
+      return new HttpsError("resource-exhausted", `Blocked; ${again}`, decision);
+    case "limit-reached":
+    case "within-limit":
+      return new HttpsError(
+        "resource-exhausted",
+        `Rate limit reached: ${limit} per ${windowMs / 1000} s; ${again}`,
+        decision,
+      );
+  }
+}
+
+/** What a client sees of a refusal by a quota: where the provider stands is in the details. */
+export function refusedByQuota(consumption: QuotaConsumption): HttpsError {
+  const { used, limit } = consumption;
+  return new HttpsError("resource-exhausted", `Quota reached: ${used} of ${limit} used.`, consumption);
+}

@@ -1,0 +1,64 @@
+import { write } from "firebase-functions/logger";
+
+import { readEnvironment } from "./config/environment";
+import { defaultFirestore } from "./default-firestore";
+import { createLogs } from "./observability/logs";
+import { createLimiter, type Limiter } from "./sdk/limiter";
+import { parseOptions, type RedisQuotaOptions } from "./sdk/options";
+import type { QuotaClient } from "./sdk/with-quota";
+import { createServices } from "./services";
+
+/** What {@link createRedisQuota} makes. */
+export interface RedisQuota {
+  readonly quota: QuotaClient;
+  readonly limiter: Limiter;
+  /** Closes the connection to Redis, so that the process can end; a later call opens a new one. */
+  close(): void;
+}
+
+/**
+ * Quotas and rate limits for an app's own code. Make it once, at the top of a module: it opens its one connection to
+ * Redis at the first call.
+ *
+ * @throws ConfigError naming every bad setting, what it got and what is valid; UnknownOptionError
+ *
+ * @example
+ * const { quota, limiter } = createRedisQuota({ redisHost: "10.0.0.3" });
+ * const { allowed, remaining } = await quota.consume("provider-1");
+ */
+export function createRedisQuota({ firestore, log, ...settings }: RedisQuotaOptions = {}): RedisQuota {
+  const config = parseOptions(settings, readEnvironment());
+  const services = createServices(config, firestore ?? defaultFirestore(), createLogs(log ?? write));
+  return {
+    quota: services.quotaService,
+    limiter: createLimiter(services.rateLimiter),
+    close: () => services.close(),
+  };
+}
+
+export { ConfigError } from "./config/config";
+export type { LogSink } from "./observability/logs";
+export { FirestoreUnavailableError } from "./quota/firestore-quota-store";
+export {
+  InvalidCostError,
+  InvalidIdempotencyKeyError,
+  InvalidProviderIdError,
+  InvalidQuotaDocumentError,
+} from "./quota/quota";
+export {
+  QuotaOutcomeUnknownError,
+  type ConsumeOptions,
+  type QuotaCheck,
+  type QuotaConsumption,
+} from "./quota/quota-service";
+export type { Decision } from "./rate-limit/decision";
+export { InvalidRateLimitCallError } from "./rate-limit/invalid-call";
+export { InvalidPolicies, type PolicyInput } from "./rate-limit/policy";
+export type { CheckOptions } from "./rate-limit/rate-limiter";
+export { CallerUnknownError } from "./rate-limit/subject";
+export { RedisUnavailableError } from "./redis/connection";
+export { rateLimitMiddleware, withHttpRateLimit } from "./sdk/http-rate-limit";
+export type { Limiter } from "./sdk/limiter";
+export { UnknownOptionError, type RedisQuotaOptions } from "./sdk/options";
+export { withQuota, type QuotaClient, type QuotaOptions } from "./sdk/with-quota";
+export { withRateLimit, type RateLimitOptions } from "./sdk/with-rate-limit";

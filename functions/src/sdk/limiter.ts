@@ -1,0 +1,38 @@
+import type { Decision } from "../rate-limit/decision";
+import type { CheckOptions, RateLimiter } from "../rate-limit/rate-limiter";
+import { loadHttpsErrors } from "./https-errors";
+
+/** Rate limits by named policies. */
+export interface Limiter extends Pick<
+  RateLimiter,
+  "policy" | "check" | "decide" | "refund" | "reset" | "block"
+> {
+  /**
+   * Decides and counts one request as `check` does, and throws where it is refused.
+   *
+   * @throws HttpsError `resource-exhausted` with the decision as its details; `unavailable` if Redis gave no answer and
+   * the policy's `onRedisFailure` is `closed`.
+   *
+   * @example
+   * await limiter.enforce("ai-chat", request.auth.uid);
+   */
+  enforce(policyName: string, subject: string, options?: CheckOptions): Promise<Decision>;
+}
+
+export function createLimiter(rateLimiter: RateLimiter): Limiter {
+  return {
+    policy: (name) => rateLimiter.policy(name),
+    check: (...call) => rateLimiter.check(...call),
+    decide: (...call) => rateLimiter.decide(...call),
+    refund: (...call) => rateLimiter.refund(...call),
+    reset: (...call) => rateLimiter.reset(...call),
+    block: (...call) => rateLimiter.block(...call),
+    enforce: async (...call) => requireAllowed(await rateLimiter.check(...call)),
+  };
+}
+
+/** @throws HttpsError for a decision that refuses, as {@link Limiter.enforce} */
+export function requireAllowed(decision: Decision): Decision {
+  if (decision.allowed) return decision;
+  throw loadHttpsErrors().refusedByRateLimit(decision);
+}

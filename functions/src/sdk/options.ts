@@ -1,0 +1,90 @@
+import type { Firestore } from "@google-cloud/firestore";
+
+import { parseServiceConfig, type ServiceConfig } from "../config/config";
+import type { ParamName, ParamValues } from "../config/param-specs";
+import type { LogSink } from "../observability/logs";
+import type { PolicyInput } from "../rate-limit/policy";
+import { show } from "../validation";
+
+/**
+ * Settings of {@link createRedisQuota}. Each is the param of the same name in the environment (`redisHost` is
+ * REDIS_HOST), which holds where the option is left out, so that one .env file serves the extension and the app. Those
+ * that both have must agree with the extension's.
+ */
+export interface RedisQuotaOptions {
+  /** Host name or IP address of Redis. */
+  readonly redisHost?: string;
+  /** 6379 by default. */
+  readonly redisPort?: number;
+  /** Limit of one operation in Redis, connecting included, before the fallback answers: 10 to 2000; 100 by default. */
+  readonly redisTimeoutMs?: number;
+  /** What every key begins with: `frq` by default. */
+  readonly keyPrefix?: string;
+  /** Which store decides: `dual-write` by default. */
+  readonly mode?: ServiceConfig["quota"]["mode"];
+  /** Collection of the provider documents: `providers` by default. */
+  readonly quotaCollectionPath?: string;
+  /** Field with what a provider has used: `aiCallsUsed` by default. */
+  readonly quotaUsedField?: string;
+  /** Field with what a provider may use: `aiCallsLimit` by default. */
+  readonly quotaLimitField?: string;
+  /** Limit of a provider whose document names none: 100 by default. */
+  readonly quotaDefaultLimit?: number;
+  /** How long Redis keeps a quota that does not change: 120 or more; 300 by default. */
+  readonly quotaTtlSeconds?: number;
+  /** What holds for a provider without a document: `default-limit`, the default, or `deny`. */
+  readonly missingProvider?: ServiceConfig["quota"]["missingProvider"];
+  /** Rate-limit policies; in the environment, a JSON array of them. None by default. */
+  readonly rateLimitPolicies?: readonly PolicyInput[];
+  /** Client of the database with the provider documents: firebase-admin's default one, unless told. */
+  readonly firestore?: Firestore;
+  /** Where log entries go: to Cloud Logging as `firebase-functions/logger` writes them, unless told. */
+  readonly log?: LogSink;
+}
+
+type Setting = Exclude<keyof RedisQuotaOptions, "firestore" | "log">;
+
+const PARAMS: Readonly<Record<Setting, ParamName>> = {
+  redisHost: "REDIS_HOST",
+  redisPort: "REDIS_PORT",
+  redisTimeoutMs: "REDIS_TIMEOUT_MS",
+  keyPrefix: "KEY_PREFIX",
+  mode: "MODE",
+  quotaCollectionPath: "QUOTA_COLLECTION_PATH",
+  quotaUsedField: "QUOTA_USED_FIELD",
+  quotaLimitField: "QUOTA_LIMIT_FIELD",
+  quotaDefaultLimit: "QUOTA_DEFAULT_LIMIT",
+  quotaTtlSeconds: "QUOTA_TTL_SECONDS",
+  missingProvider: "MISSING_PROVIDER",
+  rateLimitPolicies: "RATE_LIMIT_POLICIES",
+};
+
+/** An option has a name that none has. */
+export class UnknownOptionError extends Error {
+  override readonly name = "UnknownOptionError";
+  readonly code = "invalid-config";
+
+  constructor(readonly option: string) {
+    super(
+      `Got the unknown option ${show(option)}; expected only ${Object.keys(PARAMS).join(", ")}, firestore and log`,
+    );
+  }
+}
+
+/**
+ * The options, and for those left out the environment, checked.
+ *
+ * @throws ConfigError naming every bad param, what it got and what is valid; UnknownOptionError
+ */
+export function parseOptions(
+  settings: Omit<RedisQuotaOptions, "firestore" | "log">,
+  environment: ParamValues,
+): ServiceConfig {
+  const values: Partial<Record<ParamName, string>> = { ...environment };
+  for (const [option, value] of Object.entries(settings)) {
+    if (!Object.hasOwn(PARAMS, option)) throw new UnknownOptionError(option);
+    if (value === undefined) continue;
+    values[PARAMS[option as Setting]] = typeof value === "object" ? JSON.stringify(value) : String(value);
+  }
+  return parseServiceConfig(values);
+}

@@ -1,0 +1,54 @@
+import type { Firestore } from "@google-cloud/firestore";
+
+import type { ServiceConfig } from "./config/config";
+import type { Logs } from "./observability/logs";
+import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
+import { missingLimit } from "./quota/quota";
+import { QuotaBackfill } from "./quota/quota-backfill";
+import { QuotaMirror } from "./quota/quota-mirror";
+import { QuotaService } from "./quota/quota-service";
+import { QuotaSync } from "./quota/quota-sync";
+import { RedisQuotaStore } from "./quota/redis-quota-store";
+import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
+import { RateLimiter } from "./rate-limit/rate-limiter";
+import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
+import { RedisConnection } from "./redis/connection";
+import { Keys } from "./redis/keys";
+
+/** What this product does, put together: for the deployed functions and for those of an app. */
+export interface Services {
+  readonly quotaService: QuotaService;
+  readonly quotaSync: QuotaSync;
+  readonly quotaMirror: QuotaMirror;
+  readonly quotaBackfill: QuotaBackfill;
+  readonly rateLimiter: RateLimiter;
+  /** Closes the connection to Redis; a later call opens a new one. */
+  close(): void;
+}
+
+/** Makes the services; opens no connection. */
+export function createServices(config: ServiceConfig, firestore: Firestore, logs: Logs): Services {
+  const { quota } = config;
+  const redis = new RedisConnection(config.redis, logs);
+  const keys = new Keys(config.redis.keyPrefix);
+  const redisQuotas = new RedisQuotaStore(redis, keys, {
+    ttlSeconds: quota.ttlSeconds,
+    missingLimit: missingLimit(quota),
+  });
+  const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
+  const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
+  return {
+    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
+    quotaSync,
+    quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
+    quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
+    rateLimiter: new RateLimiter(
+      { policies: () => policies },
+      new RedisRateLimitStore(redis, keys),
+      new LocalRateLimitStore(),
+      logs,
+    ),
+    close: () => redis.close(),
+  };
+}
