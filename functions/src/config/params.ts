@@ -1,4 +1,5 @@
 import { defineString, type StringParam } from "firebase-functions/params";
+import type { VpcEgressSetting } from "firebase-functions/v2/options";
 
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
@@ -18,6 +19,14 @@ export const params = Object.fromEntries(PARAM_NAMES.map((name) => [name, declar
 export function extensionInstanceId(): string | undefined {
   // eslint-disable-next-line no-restricted-properties -- this is the file that may
   return process.env["EXT_INSTANCE_ID"];
+}
+
+/** Which traffic of a kit goes through its VPC connector: the CLI takes no param here, but sets the value when it lists the functions. */
+export function egressAtLoad(): VpcEgressSetting {
+  // eslint-disable-next-line no-restricted-properties -- this is the file that may
+  return process.env["VPC_CONNECTOR_EGRESS_SETTINGS"] === "ALL_TRAFFIC"
+    ? "ALL_TRAFFIC"
+    : "PRIVATE_RANGES_ONLY";
 }
 
 /** The params' values now. Functions only: at load time, while the CLI lists the functions, there are none. */
