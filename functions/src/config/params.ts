@@ -1,11 +1,22 @@
-import { defineString, type StringParam } from "firebase-functions/params";
+import { defineString, select, type StringParam, type TextInput } from "firebase-functions/params";
 import type { VpcEgressSetting } from "firebase-functions/v2/options";
 
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 function declare(name: ParamName): StringParam {
   const spec: ParamSpec = PARAM_SPECS[name];
-  return defineString(name, spec.default === undefined ? {} : { default: spec.default });
+  return defineString(name, {
+    ...(spec.default !== undefined && { default: spec.default }),
+    input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
+  });
+}
+
+/** What the CLI asks of a kit's values when it prompts for them; of an extension's, extension.yaml does. */
+function textInput({ pattern, required, expected }: ParamSpec): TextInput<string>["text"] {
+  return {
+    nonEmpty: required,
+    ...(pattern && { validationRegex: pattern.source, validationErrorMessage: `Enter ${expected}.` }),
+  };
 }
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
@@ -21,7 +32,10 @@ export function extensionInstanceId(): string | undefined {
   return process.env["EXT_INSTANCE_ID"];
 }
 
-/** Which traffic of a kit goes through its VPC connector: the CLI takes no param here, but sets the value when it lists the functions. */
+/**
+ * Which traffic of a kit goes through its VPC connector. The CLI takes no param there; it has the value in the
+ * environment when it lists the functions of an instance that is configured.
+ */
 export function egressAtLoad(): VpcEgressSetting {
   // eslint-disable-next-line no-restricted-properties -- this is the file that may
   return process.env["VPC_CONNECTOR_EGRESS_SETTINGS"] === "ALL_TRAFFIC"
