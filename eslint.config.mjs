@@ -4,7 +4,16 @@ const DOMAINS = ["quota", "rate-limit"];
 /** The files of the domains that make use of stores. */
 const SERVICES = ["quota-backfill", "quota-mirror", "quota-service", "quota-sync", "rate-limiter"];
 /** The files at the top of functions/src that only the entry file knows. */
-const ENTRY = ["index", "lib", "context", "services", "default-firestore", "extension-tasks"];
+const ENTRY = [
+  "index",
+  "lib",
+  "context",
+  "services",
+  "default-firestore",
+  "backfill-tasks",
+  "deployables/kit",
+  "deployables/extension",
+];
 
 const PROCESS = {
   regex: "^(node:)?process$",
@@ -13,7 +22,7 @@ const PROCESS = {
 const IOREDIS = { regex: "^ioredis(/|$)", message: "Only redis/ uses ioredis." };
 const FIREBASE_ADMIN = {
   regex: "^firebase-admin(/|$)",
-  message: "Only default-firestore.ts and extension-tasks.ts use firebase-admin.",
+  message: "Only default-firestore.ts and backfill-tasks.ts use firebase-admin.",
 };
 const FIREBASE_FUNCTIONS = {
   regex: "^firebase-functions(/|$)",
@@ -21,7 +30,7 @@ const FIREBASE_FUNCTIONS = {
 };
 const PARAMS = {
   regex: "^firebase-functions/params$|^\\./params$|/config/params$",
-  message: "Only index.ts and context.ts read params.",
+  message: "Only index.ts, deployables/ and context.ts read params.",
 };
 const CONFIG = {
   regex: "/config/",
@@ -57,17 +66,17 @@ const LAYERS = [
   layer(["**/*.ts"], IOREDIS, FIREBASE_ADMIN),
   layer(["context.ts"], IOREDIS, FIREBASE_ADMIN),
   layer(["services.ts", "lib.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, {
-    regex: "/handlers/|/(index|context)$",
+    regex: "/handlers/|/(index|context|deployables/.*)$",
     message: "What an app uses knows nothing of the deployed functions.",
   }),
   layer(["sdk/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
-    regex: "/(index|lib|context|services|extension-tasks)$",
+    regex: "/(index|lib|context|services|backfill-tasks|deployables/.*)$",
     message: "The SDK's parts are given what they need.",
   }),
   layer(["default-firestore.ts"], IOREDIS, PARAMS),
-  layer(["extension-tasks.ts"], IOREDIS, PARAMS),
+  layer(["backfill-tasks.ts"], IOREDIS, PARAMS),
   layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
-    regex: "/(index|extension-tasks)$",
+    regex: "/(index|backfill-tasks|deployables/.*)$",
     message: "Handlers are given what they need.",
   }),
   layer(["config/**/*.ts"], PARAMS, OUTER, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),

@@ -13,15 +13,21 @@ export const LISTENERS = [
 
 export type Ports = Record<(typeof LISTENERS)[number], number>;
 
+/** In which of its two forms the product is installed: as an extension, or as a function kit. */
+export type Form = "extension" | "kit";
+
+const NAME_PREFIXES: Record<Form, string> = { extension: "ext", kit: "kit" };
+
 export interface ProjectAddress {
   projectId: string;
+  form: Form;
   instanceId: string;
-  /** The region of the extension's functions. */
+  /** The region of the instance's functions. */
   location: string;
   ports: Ports;
 }
 
-/** A Firebase project in the emulators, with one extension instance, as its callers see it. */
+/** A Firebase project in the emulators, with one instance of the product, as its callers see it. */
 export class EmulatedProject {
   readonly address: ProjectAddress;
 
@@ -47,18 +53,18 @@ export class EmulatedProject {
     return `127.0.0.1:${this.ports.auth}`;
   }
 
-  /** The name under which a function of the extension is deployed. */
+  /** The name under which a function of the instance is deployed. */
   functionName(name: string): string {
-    return `ext-${this.address.instanceId}-${name}`;
+    return `${NAME_PREFIXES[this.address.form]}-${this.address.instanceId}-${name}`;
   }
 
-  /** The URL of a callable or HTTPS function of the extension, by its name in extension.yaml. */
+  /** The URL of a callable or HTTPS function of the instance, by its name in extension.yaml. */
   functionUrl(name: string): string {
     const { projectId, location, ports } = this.address;
     return `http://127.0.0.1:${ports.functions}/${projectId}/${location}/${this.functionName(name)}`;
   }
 
-  /** Lets a scheduled function of the extension run now. Returns when it has been asked to, not when it has run. */
+  /** Lets a scheduled function of the instance run now. Returns when it has been asked to, not when it has run. */
   async runSchedule(name: string): Promise<void> {
     const topic = `projects/${this.projectId}/topics/firebase-schedule-${this.functionName(name)}`;
     const response = await fetch(`http://127.0.0.1:${this.ports.pubsub}/v1/${topic}:publish`, {

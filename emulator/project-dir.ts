@@ -1,36 +1,49 @@
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { Ports } from "./emulated-project.ts";
+import { join, relative } from "node:path";
+import type { Form, Ports } from "./emulated-project.ts";
 
 const HOST = "127.0.0.1";
 
-export interface EmulatedExtension {
+export interface EmulatedInstance {
+  form: Form;
   instanceId: string;
-  /** The folder of extension.yaml. */
+  /** The folder of extension.yaml, with that of the kit, functions/, in it. */
   path: string;
   params: Record<string, string>;
 }
 
-/** Writes the Firebase project that the CLI is started in: one extension instance and the emulators' ports. */
-export async function writeProjectDir(extension: EmulatedExtension, ports: Ports): Promise<string> {
+/** Where the CLI looks for an instance's params, from the project's folder. */
+const PARAMS_FILES: Record<Form, (instanceId: string) => [dir: string, file: string]> = {
+  extension: (instanceId) => ["extensions", `${instanceId}.env`],
+  kit: (instanceId) => [`config-${instanceId}`, ".env"],
+};
+
+/** Writes the Firebase project that the CLI is started in: one instance of the product and the emulators' ports. */
+export async function writeProjectDir(instance: EmulatedInstance, ports: Ports): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "frq-emulators-"));
-  await mkdir(join(dir, "extensions"));
-  await writeFile(join(dir, "firebase.json"), JSON.stringify(firebaseJson(extension, ports), null, 2));
-  await writeFile(join(dir, "extensions", `${extension.instanceId}.env`), envFile(extension.params));
+  const [paramsDir, paramsFile] = PARAMS_FILES[instance.form](instance.instanceId);
+  await mkdir(join(dir, paramsDir));
+  const config = { ...installed(instance, dir), emulators: emulatorsConfig(ports) };
+  await writeFile(join(dir, "firebase.json"), JSON.stringify(config, null, 2));
+  await writeFile(join(dir, paramsDir, paramsFile), envFile(instance.params));
   return dir;
 }
 
-function firebaseJson({ instanceId, path }: EmulatedExtension, ports: Ports): object {
+function installed({ form, instanceId, path }: EmulatedInstance, dir: string): object {
+  if (form === "extension") return { extensions: { [instanceId]: path } };
+  const [configDir] = PARAMS_FILES.kit(instanceId);
+  const source = relative(dir, join(path, "functions"));
+  return { functions: [{ kit: "emulated", source, instances: { [instanceId]: configDir } }] };
+}
+
+function emulatorsConfig(ports: Ports): object {
   const { firestoreWebsocket, ...listeners } = ports;
   const emulators = Object.fromEntries(
     Object.entries(listeners).map(([name, port]) => [name, { host: HOST, port } as Record<string, unknown>]),
   );
   emulators["firestore"]!["websocketPort"] = firestoreWebsocket;
-  return {
-    extensions: { [instanceId]: path },
-    emulators: { ...emulators, ui: { enabled: false }, singleProjectMode: false },
-  };
+  return { ...emulators, ui: { enabled: false }, singleProjectMode: false };
 }
 
 /** Params as the CLI reads them: double-quoted, with its escapes. */

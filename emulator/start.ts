@@ -4,24 +4,35 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../scripts/free-ports.mjs";
 import { CliProcess } from "./cli-process.ts";
-import { EmulatedProject, LISTENERS, type Ports, type ProjectAddress } from "./emulated-project.ts";
+import {
+  EmulatedProject,
+  type Form,
+  LISTENERS,
+  type Ports,
+  type ProjectAddress,
+} from "./emulated-project.ts";
 import { writeProjectDir } from "./project-dir.ts";
 
 const START_TIMEOUT_MS = 90_000;
 const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
 const READY = "All emulators ready";
-// The Functions emulator comes with the extension; named here, it would ask for functions of the project's own.
-const EMULATORS = "extensions,auth,firestore,pubsub";
+const EMULATORS: Record<Form, string> = {
+  // The Functions emulator comes with the extension; named here, it would ask for functions of the project's own.
+  extension: "extensions,auth,firestore,pubsub",
+  kit: "functions,auth,firestore,pubsub",
+};
 
 export interface EmulatorsOptions {
-  /** Where the extension finds Redis, on 127.0.0.1. */
+  /** Where the functions find Redis, on 127.0.0.1. */
   redisPort: number;
+  /** What the product is installed as; an extension if absent. */
+  form?: Form;
   /** Its first letters are `demo-`, so that the CLI calls nothing outside. */
   projectId?: string;
   instanceId?: string;
   /** The folder of extension.yaml; this repository if absent. */
   extensionPath?: string;
-  /** Params of the extension; those left out have the defaults of extension.yaml. */
+  /** Params of the instance; those left out have their defaults. */
   params?: Record<string, string>;
   /** Google's own emulators instead of the stand-ins: they need Java 21 and a download. */
   official?: boolean;
@@ -56,17 +67,19 @@ export class FirebaseEmulators extends EmulatedProject {
     await rm(this.#projectDir, { recursive: true, force: true });
   }
 
-  /** Waits until all emulators run and the extension's functions are loaded. */
+  /** Waits until all emulators run and the instance's functions are loaded. */
   async untilReady(timeoutMs: number): Promise<void> {
     await this.#cli.untilPrinted(READY, timeoutMs);
-    const loaded = await loadedExtensions(this.ports.functions);
-    if (loaded.includes(this.address.instanceId)) return;
-    throw new Error(`The emulators run without the extension. The Firebase CLI printed:\n${this.output()}`);
+    const loaded = await loadedFunctions(this.ports.functions);
+    if (loaded.some((name) => name.startsWith(this.functionName("")))) return;
+    throw new Error(
+      `The emulators run without the ${this.address.form}. The Firebase CLI printed:\n${this.output()}`,
+    );
   }
 }
 
 /**
- * Starts the extension in the Firebase emulators, on free ports, and waits until its functions are loaded.
+ * Starts the product in the Firebase emulators, on free ports, and waits until its functions are loaded.
  *
  * @throws Error with the CLI's output when that fails or takes longer than 90 s
  *
@@ -79,6 +92,7 @@ export class FirebaseEmulators extends EmulatedProject {
 export async function startFirebaseEmulators(options: EmulatorsOptions): Promise<FirebaseEmulators> {
   const {
     redisPort,
+    form = "extension",
     projectId = "demo-firestore-redis-quota",
     instanceId = "firestore-redis-quota",
     extensionPath = join(import.meta.dirname, ".."),
@@ -94,14 +108,14 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     ...options.params,
   };
   const ports = await choosePorts();
-  const projectDir = await writeProjectDir({ instanceId, path: extensionPath, params }, ports);
+  const projectDir = await writeProjectDir({ form, instanceId, path: extensionPath, params }, ports);
   const cli = new CliProcess({
-    command: [cliScript(official), "emulators:start", "--only", EMULATORS, "--project", projectId],
+    command: [cliScript(official), "emulators:start", "--only", EMULATORS[form], "--project", projectId],
     projectDir,
     env: cliEnv(projectDir),
     log,
   });
-  const emulators = new FirebaseEmulators({ projectId, instanceId, location, ports }, cli, projectDir);
+  const emulators = new FirebaseEmulators({ projectId, form, instanceId, location, ports }, cli, projectDir);
   try {
     await emulators.untilReady(official ? OFFICIAL_START_TIMEOUT_MS : START_TIMEOUT_MS);
     return emulators;
@@ -143,12 +157,12 @@ function cliEnv(home: string): Record<string, string | undefined> {
   };
 }
 
-/** The instances in the Functions emulator: the CLI reports one that it cannot load, and goes on without it. */
-async function loadedExtensions(functionsPort: number): Promise<(string | undefined)[]> {
+/** The functions in the Functions emulator: the CLI reports an instance that it cannot load, and goes on without it. */
+async function loadedFunctions(functionsPort: number): Promise<string[]> {
   try {
     const response = await fetch(`http://127.0.0.1:${functionsPort}/backends`);
-    const { backends } = (await response.json()) as { backends: { extensionInstanceId?: string }[] };
-    return backends.map((backend) => backend.extensionInstanceId);
+    const { backends } = (await response.json()) as { backends: { functionTriggers: { name: string }[] }[] };
+    return backends.flatMap(({ functionTriggers }) => functionTriggers.map(({ name }) => name));
   } catch {
     return [];
   }

@@ -1,38 +1,12 @@
-import { expr } from "firebase-functions/params";
-import { firestore, runWith } from "firebase-functions/v1";
-import { onCall } from "firebase-functions/v2/https";
-import { onTaskDispatched } from "firebase-functions/v2/tasks";
-
 import { extensionInstanceId } from "./config/environment";
-import { params } from "./config/params";
-import { context } from "./context";
-import { extensionTasks } from "./extension-tasks";
-import { backfillQuotas as runBackfill } from "./handlers/backfill-quotas";
-import { checkQuota as answerCheckQuota } from "./handlers/check-quota";
-import { checkRateLimit as answerCheckRateLimit } from "./handlers/check-rate-limit";
-import { consumeQuota as answerConsumeQuota } from "./handlers/consume-quota";
-import { mirrorQuota as applyProviderChange } from "./handlers/mirror-quota";
-import { syncQuotas as runSync } from "./handlers/sync-quotas";
+import type * as kit from "./deployables/kit";
 
-/** As in extension.yaml. */
-const LONG_TIMEOUT_SECONDS = 540;
+// Not both: to load the kit's declarations is to declare what it needs of a project, and an extension's are of the
+// first generation, which no kit may hold.
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- an import cannot be conditional and synchronous
+const deployables = require(
+  extensionInstanceId() === undefined ? "./deployables/kit" : "./deployables/extension",
+) as typeof kit;
 
-export const mirrorQuota = firestore
-  .document(expr`${params.QUOTA_COLLECTION_PATH}/{providerId}`)
-  .onWrite((change, event) => applyProviderChange(change, event, context));
-
-export const checkQuota = onCall((call) => answerCheckQuota(call, context));
-
-export const consumeQuota = onCall((call) => answerConsumeQuota(call, context));
-
-export const syncQuotas = runWith({ timeoutSeconds: LONG_TIMEOUT_SECONDS })
-  // In force is the schedule of extension.yaml, SYNC_SCHEDULE; a first-generation declaration takes no param here.
-  .pubsub.schedule("every 5 minutes")
-  .onRun(() => runSync(LONG_TIMEOUT_SECONDS, context));
-
-export const backfillQuotas = onTaskDispatched(({ data }) => {
-  const tasks = extensionTasks(params.LOCATION.value(), extensionInstanceId());
-  return runBackfill(data, LONG_TIMEOUT_SECONDS, tasks, context);
-});
-
-export const checkRateLimit = onCall((call) => answerCheckRateLimit(call, context));
+export const { mirrorQuota, checkQuota, consumeQuota, syncQuotas, backfillQuotas, checkRateLimit } =
+  deployables;

@@ -18,6 +18,7 @@ export default async function setUp(): Promise<void> {
   stopAtTeardown("emulator", redis);
   const emulators = await startFirebaseEmulators({
     redisPort: redis.port,
+    form: process.env["FRQ_FORM"] === "kit" ? "kit" : "extension",
     params: TEST_PARAMS,
     log: (line) => logStream.write(`${line}\n`),
   });

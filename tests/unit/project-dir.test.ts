@@ -12,7 +12,10 @@ const ports = Object.fromEntries(LISTENERS.map((name, index) => [name, 20_000 + 
 const dirs: string[] = [];
 
 async function write(params: Record<string, string>): Promise<string> {
-  const dir = await writeProjectDir({ instanceId: "quota", path: "/extension", params }, ports);
+  const dir = await writeProjectDir(
+    { form: "extension", instanceId: "quota", path: "/extension", params },
+    ports,
+  );
   dirs.push(dir);
   return dir;
 }

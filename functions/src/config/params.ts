@@ -1,10 +1,23 @@
-import { defineString, type StringParam } from "firebase-functions/params";
+import { defineString, select, type StringParam, type TextInput } from "firebase-functions/params";
+import type { VpcEgressSetting } from "firebase-functions/v2/options";
 
+import { readEnvironment } from "./environment";
 import { PARAM_SPECS, type ParamName, type ParamSpec } from "./param-specs";
 
 function declare(name: ParamName): StringParam {
   const spec: ParamSpec = PARAM_SPECS[name];
-  return defineString(name, spec.default === undefined ? {} : { default: spec.default });
+  return defineString(name, {
+    ...(spec.default !== undefined && { default: spec.default }),
+    input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
+  });
+}
+
+/** What the CLI asks of a kit's values when it prompts for them; of an extension's, extension.yaml does. */
+function textInput({ pattern, required, expected }: ParamSpec): TextInput<string>["text"] {
+  return {
+    nonEmpty: required,
+    ...(pattern && { validationRegex: pattern.source, validationErrorMessage: `Enter ${expected}.` }),
+  };
 }
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
@@ -13,3 +26,13 @@ const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
 export const params = Object.fromEntries(PARAM_NAMES.map((name) => [name, declare(name)])) as Readonly<
   Record<ParamName, StringParam>
 >;
+
+/**
+ * Which traffic of a kit goes through its VPC connector. The CLI takes no param there; it has the value in the
+ * environment when it lists the functions of an instance that is configured.
+ */
+export function egressAtLoad(): VpcEgressSetting {
+  return readEnvironment().VPC_CONNECTOR_EGRESS_SETTINGS === "ALL_TRAFFIC"
+    ? "ALL_TRAFFIC"
+    : "PRIVATE_RANGES_ONLY";
+}

@@ -1,11 +1,11 @@
 import type { DocumentSnapshot } from "@google-cloud/firestore";
-import type { Change } from "firebase-functions/v1";
+import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";
 import { toVersion } from "../quota/firestore-quota-store";
 import type { ApplyOutcome } from "../quota/redis-quota-store";
 
-/** The parts of a Firestore trigger's context that the mirror needs. */
+/** The parts of a Firestore event that the mirror needs. */
 export interface ProviderEvent {
   /** When the change was committed: RFC 3339 in UTC, with up to nine fractional digits. */
   readonly timestamp: string;
@@ -23,9 +23,11 @@ export async function mirrorQuota(
 ): Promise<ApplyOutcome> {
   // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
   const version = after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
+  // A missing snapshot has its path from the event's headers, where an id beyond ASCII is garbled.
+  const { ref } = after.exists ? after : before;
   return context().quotaMirror.mirror({
-    providerId: after.ref.id,
-    path: after.ref.path,
+    providerId: ref.id,
+    path: ref.path,
     data: after.data(),
     version,
     created: after.createTime ? toVersion(after.createTime) : 0,

@@ -3,8 +3,8 @@ import { getFunctions } from "firebase-admin/functions";
 
 import type { BackfillTasks } from "./handlers/backfill-quotas";
 
-/** The task queue of an installed extension, and the state that the console shows of it. */
-export function extensionTasks(location: string, instanceId: string | undefined): BackfillTasks {
+/** The task queue of this installation, and, of an extension, the state that the console shows of it. */
+export function backfillTasks(location: string, instanceId: string | undefined): BackfillTasks {
   return {
     async enqueue(data, taskId) {
       const queue = getFunctions().taskQueue(`locations/${location}/functions/backfillQuotas`);
