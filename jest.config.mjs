@@ -19,6 +19,7 @@ export default {
     project("unit"),
     project("emulator-firestore"),
     project("redis", {
+      setupFiles: ["<rootDir>/tests/harness/quiet-requests.ts"],
       globalSetup: "<rootDir>/tests/harness/redis-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/redis-teardown.ts",
     }),

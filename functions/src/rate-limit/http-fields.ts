@@ -13,15 +13,15 @@ export function rateLimitFields(
 ): Readonly<Record<string, string>> {
   const { policy, limits } = subjectLimits;
   const itemOf = (ofWindowMs: number) => `"${limits.length === 1 ? policy : `${policy}-${ofWindowMs}ms`}"`;
-  const policies = new Map<string, number>();
+  const quotas = new Map<number, number>();
   for (const each of limits) {
     const eachWindowMs = quotaWindowMs(each);
-    const parameters = `${itemOf(eachWindowMs)};w=${seconds(eachWindowMs)}`;
-    policies.set(parameters, Math.min(each.capacity, policies.get(parameters) ?? Infinity));
+    quotas.set(eachWindowMs, Math.min(each.capacity, quotas.get(eachWindowMs) ?? Infinity));
   }
-  const fields: Record<string, string> = {
-    "RateLimit-Policy": [...policies].map(([parameters, quota]) => `${parameters};q=${quota}`).join(", "),
-  };
+  const policies = [...quotas].map(
+    ([eachWindowMs, quota]) => `${itemOf(eachWindowMs)};q=${quota};w=${seconds(eachWindowMs)}`,
+  );
+  const fields: Record<string, string> = { "RateLimit-Policy": policies.join(", ") };
   // Without a store nothing is counted, so that there is no state to tell.
   if (source === "redis" || source === "local")
     fields["RateLimit"] =

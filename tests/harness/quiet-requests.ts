@@ -1,0 +1,2 @@
+// Firebase's handlers log each request at this level.
+console.debug = () => {};

@@ -1,0 +1,27 @@
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+
+const LIB = path.resolve(__dirname, "../../functions/dist/lib.js");
+
+/** What a fresh process says that only imports the SDK, and then runs a script. */
+const run = (script: string) =>
+  execFileSync(process.execPath, ["-e", `const lib = require(${JSON.stringify(LIB)}); ${script}`], {
+    encoding: "utf8",
+    env: {},
+    timeout: 20_000,
+  });
+
+test("importing the SDK declares no params, opens nothing and lets the process end", () => {
+  const loaded = "Object.keys(require.cache).some((file) => /firebase-functions.lib.params/.test(file))";
+  expect(
+    run(`console.log(typeof lib.createRedisQuota, ${loaded}, process.getActiveResourcesInfo().length)`),
+  ).toMatch(/^function false [01]\n$/);
+});
+
+test("so does making a client, until its first call", () => {
+  const script = `
+    process.env.GCLOUD_PROJECT = "demo-p";
+    const { quota, limiter, close } = lib.createRedisQuota({ redisHost: "127.0.0.1", redisPort: 1 });
+    console.log(typeof quota.consume, typeof limiter.check, typeof close);`;
+  expect(run(script)).toBe("function function function\n");
+});

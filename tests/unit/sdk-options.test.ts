@@ -1,0 +1,41 @@
+import { createRedisQuota } from "../../functions/src/lib";
+import { parseOptions } from "../../functions/src/sdk/options";
+
+const HOST = { redisHost: "10.0.0.3" };
+
+test("what is not told comes from the environment, and then from the form's defaults", () => {
+  const environment = {
+    REDIS_HOST: "10.0.0.9",
+    REDIS_PORT: "6380",
+    MODE: "redis-primary",
+    LOCATION: "nowhere",
+  };
+  const { redis, quota } = parseOptions({ ...HOST, quotaDefaultLimit: 0 }, environment);
+  expect(redis).toEqual({ host: "10.0.0.3", port: 6380, timeoutMs: 100, keyPrefix: "frq" });
+  expect(quota).toMatchObject({ mode: "redis-primary", collectionPath: "providers", defaultLimit: 0 });
+});
+
+test("every bad option is named, with what it got and what is valid", () => {
+  const policy = { name: "p", by: "uid" as const, limits: [] };
+  const options = { redisHost: "redis://x", redisPort: 0, quotaTtlSeconds: 1, rateLimitPolicies: [policy] };
+  const error = (() => {
+    try {
+      return parseOptions(options, {});
+    } catch (thrown) {
+      return thrown as Error;
+    }
+  })();
+  expect((error as Error).message).toMatch(
+    /^4 invalid params:\n {2}REDIS_HOST: got "redis:\/\/x".*\n {2}REDIS_PORT: got "0".*\n {2}QUOTA_TTL_SECONDS: got "1".*\n {2}RATE_LIMIT_POLICIES: \[0\]\.limits: got \[\]; expected an array of 1 to 8 limits$/,
+  );
+});
+
+test("an option that there is not is refused", () => {
+  expect(() => createRedisQuota({ ...HOST, redisHots: "x" } as never)).toThrow(
+    /^Got the unknown option "redisHots"; expected only redisHost, redisPort, /,
+  );
+});
+
+test("without a host there is a clear error", () => {
+  expect(() => parseOptions({}, {})).toThrow("REDIS_HOST: not set; expected a host name");
+});
