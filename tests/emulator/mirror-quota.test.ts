@@ -64,6 +64,14 @@ test("a document written to Firestore appears in Redis, changes there, and leave
   expect(await entryOf(id)).toEqual(clean({ used: 0, limit: NO_DOCUMENT, version: versionAfter(updated) }));
 });
 
+test("an id beyond ASCII is the same in Redis, also when its document is deleted", async () => {
+  const id = `${uniquePrefix()}-é-律师`;
+  const written = await providers.doc(id).set({ aiCallsUsed: 3 });
+  await mirrored(id, versionOf(written));
+  await providers.doc(id).delete();
+  await mirrored(id, versionAfter(written));
+});
+
 test("documents of other collections and of subcollections are not mirrored", async () => {
   const id = uniquePrefix();
   await firestore.collection("others").doc(id).set({ aiCallsUsed: 1 });

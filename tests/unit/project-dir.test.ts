@@ -1,6 +1,6 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { LISTENERS, type Ports } from "../../emulator/emulated-project.ts";
+import { type Form, LISTENERS, type Ports } from "../../emulator/emulated-project.ts";
 import { writeProjectDir } from "../../emulator/project-dir.ts";
 
 // eslint-disable-next-line @typescript-eslint/no-require-imports -- the CLI's own parser, which has no types
@@ -11,11 +11,8 @@ const { parseStrict } = require("firebase-tools/lib/functions/env") as {
 const ports = Object.fromEntries(LISTENERS.map((name, index) => [name, 20_000 + index])) as Ports;
 const dirs: string[] = [];
 
-async function write(params: Record<string, string>): Promise<string> {
-  const dir = await writeProjectDir(
-    { form: "extension", instanceId: "quota", path: "/extension", params },
-    ports,
-  );
+async function write(params: Record<string, string>, form: Form = "extension"): Promise<string> {
+  const dir = await writeProjectDir({ form, instanceId: "quota", path: "/extension", params }, ports);
   dirs.push(dir);
   return dir;
 }
@@ -43,5 +40,19 @@ test("the project has the extension, and all emulators on ports of their own", a
       hub: { port: ports.hub },
       ui: { enabled: false },
     },
+  });
+});
+
+test("a project of the kit has its functions and the folder of its params, both by relative paths", async () => {
+  const dir = await write({ PLAIN: "redis-primary" }, "kit");
+  const { functions } = JSON.parse(await readFile(join(dir, "firebase.json"), "utf8")) as {
+    functions: { source: string; instances: Record<string, string> }[];
+  };
+  expect(functions).toEqual([
+    { kit: "emulated", source: expect.any(String), instances: { quota: "config-quota" } },
+  ]);
+  expect(join(dir, functions[0]!.source)).toBe("/extension/functions");
+  expect(parseStrict(await readFile(join(dir, "config-quota", ".env"), "utf8"))).toEqual({
+    PLAIN: "redis-primary",
   });
 });
