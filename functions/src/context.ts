@@ -13,6 +13,7 @@ import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
 import { RedisQuotaStore } from "./quota/redis-quota-store";
 import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
+import { PolicyDocuments } from "./rate-limit/policy-documents";
 import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
@@ -54,6 +55,7 @@ function createContext(): Context {
   const firestore = getFirestore(app);
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const { policyCollection } = config.rateLimit;
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   return {
     config,
@@ -62,7 +64,9 @@ function createContext(): Context {
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
     rateLimiter: new RateLimiter(
-      { policies: () => policies },
+      policyCollection === undefined
+        ? { policies: () => policies }
+        : new PolicyDocuments(firestore, policyCollection, policies, logs),
       new RedisRateLimitStore(redis, keys),
       new LocalRateLimitStore(),
       logs,

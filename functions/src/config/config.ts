@@ -21,7 +21,11 @@ export interface Config {
     readonly onChange: "update" | "invalidate";
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
-  readonly rateLimit: { readonly policies: readonly Policy[] };
+  readonly rateLimit: {
+    readonly policies: readonly Policy[];
+    /** Collection of further policies, one for each document. */
+    readonly policyCollection: string | undefined;
+  };
   /** Region of the functions. */
   readonly location: string;
   readonly backfillOnInstall: boolean;
@@ -133,7 +137,10 @@ export function parseConfig(values: ParamValues): Config {
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
     },
-    rateLimit: { policies: policies() },
+    rateLimit: {
+      policies: policies(),
+      policyCollection: text("RATE_LIMIT_POLICY_COLLECTION") || undefined,
+    },
     location,
     backfillOnInstall: text("BACKFILL_ON_INSTALL") === "true",
     enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",

@@ -4,7 +4,9 @@ import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from ".
 
 function declare(name: ParamName): StringParam {
   const spec: ParamSpec = PARAM_SPECS[name];
-  return defineString(name, spec.default === undefined ? {} : { default: spec.default });
+  // Without a default the CLI asks for a value, and does not deploy where it cannot ask.
+  const value = spec.default ?? (spec.required ? undefined : "");
+  return defineString(name, value === undefined ? {} : { default: value });
 }
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];

@@ -3,7 +3,7 @@ import { RedisUnavailableError } from "../redis/connection";
 import { CALLERS_NAME, show } from "../validation";
 import type { Decision } from "./decision";
 import type { SubjectLimits } from "./limit-algorithms";
-import type { Policy } from "./policy";
+import type { Policy, PolicySource } from "./policy";
 import type { RateLimitStore } from "./rate-limit-store";
 
 /** What of a call is wrong: `field` names it. */
@@ -18,12 +18,6 @@ export class InvalidRateLimitCallError extends Error {
   ) {
     super(`${field}: got ${got}; expected ${expected}`);
   }
-}
-
-/** Where policies come from: the configuration, and documents that may change while this process runs. */
-export interface PolicySource {
-  /** Resolves within a bounded time, also if documents cannot be read: with what is known. */
-  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>>;
 }
 
 export interface CheckOptions {
