@@ -1,6 +1,7 @@
 import {
   Metadata,
   Server,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type UntypedHandleCall,
@@ -10,7 +11,8 @@ import {
 } from "@grpc/grpc-js";
 import type { Databases } from "./databases.ts";
 import { GrpcError, unimplemented } from "./grpc-error.ts";
-import { firestoreService } from "./protocol.ts";
+import { ListenStream } from "./listen.ts";
+import { type ListenRequest, firestoreService } from "./protocol.ts";
 import { type StreamingMethod, type UnaryMethod, streamingMethods, unaryMethods } from "./service.ts";
 
 /** Production's limit on a request. */
@@ -31,6 +33,7 @@ export function createGrpcServer(databases: Databases): Server {
   for (const [name, method] of Object.entries(streamingMethods(databases))) {
     implementation[name] = answeringStream(method);
   }
+  implementation["Listen"] = listening(databases);
   const server = new Server({
     "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": -1,
@@ -54,6 +57,26 @@ function answeringStream(method: StreamingMethod): UntypedHandleCall {
     // Once it has seen the headers Google's client does not try again, for seconds, what cannot succeed.
     call.sendMetadata(new Metadata());
     send(method, call).catch((error: unknown) => call.emit("error", asGrpcError(error)));
+  }) as UntypedHandleCall;
+}
+
+function listening(databases: Databases): UntypedHandleCall {
+  return ((call: ServerDuplexStream<ListenRequest, object>): void => {
+    call.sendMetadata(new Metadata());
+    const stream = new ListenStream(databases, (response) => call.write(response));
+    call.on("data", (request: ListenRequest) => {
+      try {
+        stream.receive(request);
+      } catch (error) {
+        stream.close();
+        call.emit("error", asGrpcError(error));
+      }
+    });
+    call.on("end", () => {
+      stream.close();
+      call.end();
+    });
+    call.on("cancelled", () => stream.close());
   }) as UntypedHandleCall;
 }
 

@@ -148,6 +148,20 @@ export interface StructuredQuery {
   findNearest?: object | null;
 }
 
+export interface ListenTarget {
+  targetId: number;
+  once: boolean;
+  query?: { parent: string; structuredQuery?: StructuredQuery };
+  documents?: { documents: string[] };
+  resumeType?: "resumeToken" | "readTime";
+}
+
+export type ListenRequest = { database: string } & (
+  | { targetChange: "addTarget"; addTarget: ListenTarget }
+  | { targetChange: "removeTarget"; removeTarget: number }
+  | { targetChange?: undefined }
+);
+
 export interface Aggregation {
   operator?: "count" | "sum" | "avg";
   count?: { upTo?: { value: string } | null };

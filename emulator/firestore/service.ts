@@ -223,13 +223,6 @@ export function streamingMethods(databases: Databases): Record<string, Streaming
       const aggregateFields = aggregate(view.run(query), aggregations);
       yield { ...(begun && { transaction: begun }), result: { aggregateFields }, readTime };
     },
-
-    /** Refuses the target first: Google's client tries again for a minute when the stream alone fails. */
-    *Listen() {
-      const { code, message } = unimplemented("Listen (onSnapshot)");
-      yield { targetChange: { targetChangeType: "REMOVE", cause: { code, message } } };
-      throw new GrpcError(code, message);
-    },
   };
 }
 

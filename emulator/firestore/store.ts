@@ -20,11 +20,18 @@ export interface DatabaseOptions {
   onCommit?: (changes: readonly DocumentChange[]) => void;
 }
 
+/** What a watcher is told: what a commit changed, or without changes that all documents were forgotten. */
+export interface Commit {
+  readonly time: Micros;
+  readonly changes?: readonly DocumentChange[];
+}
+
 /** One Firestore database in memory. Every method is synchronous, and so is a commit: atomic, and alone. */
 export class Database {
   readonly name: string;
   readonly clock = new CommitClock();
   readonly #options: DatabaseOptions;
+  readonly #watchers = new Set<(commit: Commit) => void>();
   #tree!: DocumentTree;
   #log!: ChangeLog;
 
@@ -44,12 +51,20 @@ export class Database {
 
   /** Forgets all documents, without events, as Google's emulator does; what was read before cannot be committed on. */
   clear(): void {
+    const time = this.clock.forCommit();
     this.#tree = new DocumentTree();
-    this.#log = new ChangeLog(
-      this.#tree,
-      this.#options.historyCapacity ?? HISTORY_CAPACITY,
-      this.clock.forCommit(),
-    );
+    this.#log = new ChangeLog(this.#tree, this.#options.historyCapacity ?? HISTORY_CAPACITY, time);
+    for (const watcher of this.#watchers) watcher({ time });
+  }
+
+  /**
+   * Tells of every commit that changes something, as `onCommit` is told, and of `clear`.
+   *
+   * @returns what ends that
+   */
+  watch(watcher: (commit: Commit) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   get(path: string, time: Micros): StoredDocument | undefined {
@@ -88,7 +103,10 @@ export class Database {
       this.#install(this.#tree.ensure(path), after, commitTime);
       changes.push({ path, time: commitTime, before, after });
     }
-    if (changes.length > 0) this.#options.onCommit?.(changes);
+    if (changes.length > 0) {
+      this.#options.onCommit?.(changes);
+      for (const watcher of this.#watchers) watcher({ time: commitTime, changes });
+    }
     return { commitTime, writeResults };
   }
 

@@ -12,7 +12,10 @@ import { createServices } from "./services";
 export interface RedisQuota {
   readonly quota: QuotaClient;
   readonly limiter: Limiter;
-  /** Closes the connection to Redis, so that the process can end; a later call opens a new one. */
+  /**
+   * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies: so that
+   * the process can end.
+   */
   close(): void;
 }
 

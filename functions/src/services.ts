@@ -10,6 +10,7 @@ import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
 import { RedisQuotaStore } from "./quota/redis-quota-store";
 import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
+import { PolicyDocuments } from "./rate-limit/policy-documents";
 import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
@@ -22,7 +23,7 @@ export interface Services {
   readonly quotaMirror: QuotaMirror;
   readonly quotaBackfill: QuotaBackfill;
   readonly rateLimiter: RateLimiter;
-  /** Closes the connection to Redis; a later call opens a new one. */
+  /** Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies. */
   close(): void;
 }
 
@@ -37,18 +38,26 @@ export function createServices(config: ServiceConfig, firestore: Firestore, logs
   });
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const { policyCollection } = config.rateLimit;
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
+  const documents =
+    policyCollection === undefined
+      ? undefined
+      : new PolicyDocuments(firestore, policyCollection, policies, logs);
   return {
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
     quotaSync,
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
     rateLimiter: new RateLimiter(
-      { policies: () => policies },
+      documents ?? { policies: () => policies },
       new RedisRateLimitStore(redis, keys),
       new LocalRateLimitStore(),
       logs,
     ),
-    close: () => redis.close(),
+    close() {
+      documents?.close();
+      redis.close();
+    },
   };
 }

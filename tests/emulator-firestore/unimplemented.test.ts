@@ -30,13 +30,6 @@ if (OFFICIAL_HOST) {
       await expect(raw.stream(method, {})).rejects.toMatchObject(named(method));
     });
 
-    test("onSnapshot", async () => {
-      const error = await new Promise<Error>((resolve) => {
-        target.db.collection(uniqueId()).onSnapshot(() => undefined, resolve);
-      });
-      expect(error.message).toContain("Listen (onSnapshot) is not implemented");
-    });
-
     test("vector search", async () => {
       const search = target.db
         .collection(uniqueId())

@@ -8,6 +8,7 @@ import { signIn } from "../harness/sign-in.ts";
 import { storedQuota } from "../harness/stored-quota.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
+import { POLICY_COLLECTION } from "../harness/test-params.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
@@ -172,6 +173,7 @@ describe("checkRateLimit", () => {
   const take = (data: unknown, options: Parameters<typeof callFunction>[2] = {}) =>
     callFunction(project.functionUrl("checkRateLimit"), data, options) as Promise<{
       allowed: boolean;
+      limit: number;
       remaining: number;
       retryAfterMs: number;
       resetAtMs: number;
@@ -202,6 +204,23 @@ describe("checkRateLimit", () => {
   let aliceToken: string;
   beforeAll(async () => {
     aliceToken = await signIn(project);
+  });
+
+  test("decides by a document, as it is now", async () => {
+    const policy = uniquePrefix();
+    const document = firestore.collection(POLICY_COLLECTION).doc(policy);
+    const limits = (limit: number) => [{ algorithm: "fixed-window", limit, window: "1 d" }];
+    const untilLimit = (limit: number) =>
+      waitFor(async () => (await take({ policy, peek: true })).limit === limit, {
+        what: `a limit of ${limit}`,
+      });
+    await document.set({ by: "global", limits: limits(1) });
+    await untilLimit(1);
+    expect(await take({ policy })).toMatchObject({ allowed: true, remaining: 0 });
+    expect(await take({ policy })).toMatchObject({ allowed: false });
+    await document.update({ limits: limits(2) });
+    await untilLimit(2);
+    expect(await take({ policy })).toMatchObject({ allowed: true, remaining: 0 });
   });
 
   test("honours cost and peek", async () => {

@@ -14,5 +14,10 @@ const POLICIES: readonly PolicyInput[] = [
   { name: "blocked", by: "uid", onRedisFailure: "closed", limits: perDay(0) },
 ];
 
+export const POLICY_COLLECTION = "rateLimitPolicies";
+
 /** The params of the emulated extension, beyond those that say where Redis is. */
-export const TEST_PARAMS = { RATE_LIMIT_POLICIES: JSON.stringify(POLICIES) };
+export const TEST_PARAMS = {
+  RATE_LIMIT_POLICIES: JSON.stringify(POLICIES),
+  RATE_LIMIT_POLICY_COLLECTION: POLICY_COLLECTION,
+};

@@ -32,12 +32,23 @@ test("params that are not set have the form's defaults, also where the form send
       onChange: "update",
       mode: "dual-write",
     },
-    rateLimit: { policies: [] },
+    rateLimit: { policies: [], policyCollection: undefined },
     location: "europe-west1",
     backfillOnInstall: false,
     enforceAppCheck: false,
     adminClaim: "admin",
   });
+});
+
+test("the collection of policies is a path, and may be left out", () => {
+  const collectionOf = (path: string) =>
+    parseConfig({ ...VALID, RATE_LIMIT_POLICY_COLLECTION: path }).rateLimit.policyCollection;
+  expect(collectionOf("")).toBeUndefined();
+  expect(collectionOf("rateLimitPolicies")).toBe("rateLimitPolicies");
+  expect(collectionOf("tenants/acme/policies")).toBe("tenants/acme/policies");
+  expect(problemsOf({ ...VALID, RATE_LIMIT_POLICY_COLLECTION: "tenants/acme" })).toEqual([
+    expect.stringMatching(/^RATE_LIMIT_POLICY_COLLECTION: got "tenants\/acme"; expected nothing, or/),
+  ]);
 });
 
 test("a default limit of 0 is 0", () => {

@@ -21,7 +21,11 @@ export interface ServiceConfig {
     readonly onChange: "update" | "invalidate";
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
-  readonly rateLimit: { readonly policies: readonly Policy[] };
+  readonly rateLimit: {
+    readonly policies: readonly Policy[];
+    /** Collection of further policies, one for each document. */
+    readonly policyCollection: string | undefined;
+  };
 }
 
 /** What the deployed functions need to know besides. */
@@ -140,7 +144,10 @@ function readServices({ text, integer, report }: ParamReader): ServiceConfig {
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
     },
-    rateLimit: { policies: readPolicies({ text, report }) },
+    rateLimit: {
+      policies: readPolicies({ text, report }),
+      policyCollection: text("RATE_LIMIT_POLICY_COLLECTION") || undefined,
+    },
   };
 }
 

@@ -7,6 +7,7 @@ export interface ParamSpec {
   readonly expected: string;
 }
 
+const COLLECTION_PATH = /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/;
 const FIELD_PATH = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
 /**
@@ -80,7 +81,7 @@ export const PARAM_SPECS = {
   },
   QUOTA_COLLECTION_PATH: {
     default: "providers",
-    pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
+    pattern: COLLECTION_PATH,
     required: true,
     expected: "the path of a collection, such as providers or tenants/acme/providers, without wildcards",
   },
@@ -124,6 +125,11 @@ export const PARAM_SPECS = {
     default: "[]",
     required: false,
     expected: "a JSON array of policies",
+  },
+  RATE_LIMIT_POLICY_COLLECTION: {
+    pattern: COLLECTION_PATH,
+    required: false,
+    expected: "nothing, or the path of a collection, such as rateLimitPolicies, without wildcards",
   },
   ENFORCE_APP_CHECK: {
     default: "false",

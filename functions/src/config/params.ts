@@ -6,8 +6,10 @@ import { PARAM_SPECS, type ParamName, type ParamSpec } from "./param-specs";
 
 function declare(name: ParamName): StringParam {
   const spec: ParamSpec = PARAM_SPECS[name];
+  // Without a default the CLI asks for a value, and does not deploy where it cannot ask.
+  const value = spec.default ?? (spec.required ? undefined : "");
   return defineString(name, {
-    ...(spec.default !== undefined && { default: spec.default }),
+    ...(value !== undefined && { default: value }),
     input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
   });
 }

@@ -69,6 +69,27 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
+    policyDocumentInvalid(path: string, problems: readonly string[]): void {
+      write({
+        severity: "ERROR",
+        event: "policy_document_invalid",
+        message:
+          "A document holds no valid rate limit policy. Its last valid version, else the policy of RATE_LIMIT_POLICIES, stays in force.",
+        document: path,
+        problems,
+      });
+    },
+
+    policyDocumentsUnavailable(collection: string, error: Error): void {
+      summarise({
+        severity: "WARNING",
+        event: "policy_documents_unavailable",
+        message: "Rate limit policies cannot be read from Firestore; those known last stay in force.",
+        collection,
+        error: error.message,
+      });
+    },
+
     quotaDocumentInvalid(path: string, problem: string): void {
       write({
         severity: "ERROR",

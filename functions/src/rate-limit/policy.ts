@@ -66,15 +66,23 @@ const limitSchema = z
   });
 
 const SUBJECT = "1 to 256 characters without control characters";
-const BLOCKED_UNTIL = "a time such as 2026-12-31T00:00:00Z";
+const BLOCKED_UNTIL = "a time such as 2026-12-31T00:00:00Z, or a Firestore timestamp";
+const timeSchema = z.union(
+  [
+    z.iso.datetime({ offset: true }).transform((time) => Date.parse(time)),
+    z
+      .custom<{ toMillis(): number }>(
+        (value) => typeof (value as { toMillis?: unknown })?.toMillis === "function",
+      )
+      .transform((time) => time.toMillis()),
+  ],
+  BLOCKED_UNTIL,
+);
 const overrideSchema = z.strictObject(
   {
     subject: z.string(SUBJECT).regex(CALLERS_NAME, SUBJECT),
     limits: z.array(countSchema, "an array of whole numbers, one for each limit of the policy").optional(),
-    blockedUntil: z.iso
-      .datetime({ offset: true, error: BLOCKED_UNTIL })
-      .transform((time) => Date.parse(time))
-      .optional(),
+    blockedUntil: timeSchema.optional(),
   },
   "an override with only subject, limits and blockedUntil",
 );
@@ -140,6 +148,12 @@ export interface Policy {
   readonly limits: SubjectLimits;
   /** Subjects with limits of their own. */
   readonly overrides: ReadonlyMap<string, SubjectLimits>;
+}
+
+/** Where policies come from: the configuration, and documents that may change while this process runs. */
+export interface PolicySource {
+  /** Resolves within a bounded time, also if documents cannot be read: with what is known. */
+  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>>;
 }
 
 /** The policies contain errors; `problems` has one line for each. */

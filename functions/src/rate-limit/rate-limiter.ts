@@ -4,15 +4,9 @@ import { CALLERS_NAME } from "../validation";
 import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
-import type { Policy } from "./policy";
+import type { Policy, PolicySource } from "./policy";
 import type { RateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
-
-/** Where policies come from: the configuration, and documents that may change while this process runs. */
-export interface PolicySource {
-  /** Resolves within a bounded time, also if documents cannot be read: with what is known. */
-  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>>;
-}
 
 export interface CheckOptions {
   /** What the request counts for: a positive integer; 1 unless told. */

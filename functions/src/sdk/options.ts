@@ -36,6 +36,8 @@ export interface RedisQuotaOptions {
   readonly missingProvider?: ServiceConfig["quota"]["missingProvider"];
   /** Rate-limit policies; in the environment, a JSON array of them. None by default. */
   readonly rateLimitPolicies?: readonly PolicyInput[];
+  /** Collection whose documents are policies too, in force within seconds of a change. None by default. */
+  readonly rateLimitPolicyCollection?: string;
   /** Client of the database with the provider documents: firebase-admin's default one, unless told. */
   readonly firestore?: Firestore;
   /** Where log entries go: to Cloud Logging as `firebase-functions/logger` writes them, unless told. */
@@ -57,6 +59,7 @@ const PARAMS: Readonly<Record<Setting, ParamName>> = {
   quotaTtlSeconds: "QUOTA_TTL_SECONDS",
   missingProvider: "MISSING_PROVIDER",
   rateLimitPolicies: "RATE_LIMIT_POLICIES",
+  rateLimitPolicyCollection: "RATE_LIMIT_POLICY_COLLECTION",
 };
 
 /** An option has a name that none has. */

@@ -1,0 +1,106 @@
+import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from "@google-cloud/firestore";
+
+import { withDeadline } from "../deadline";
+import type { Logs } from "../observability/logs";
+import { checkPolicy, InvalidPolicies, type Policy, type PolicySource } from "./policy";
+
+/** Enough to open a stream in a new process, and no more than a request may wait for its limit. */
+const FIRST_SNAPSHOT_TIMEOUT_MS = 1000;
+
+const MIN_RETRY_DELAY_MS = 5000;
+const MAX_RETRY_DELAY_MS = 60_000;
+
+/** The version of a document that was read last, and its policy; if it is invalid, the last valid one. */
+interface ReadDocument {
+  readonly updateTime: Timestamp;
+  readonly policy: Policy | undefined;
+}
+
+/**
+ * Policies from the documents of a collection, each named by its id, over those of the configuration. A listener,
+ * started by the first call, puts a change into force in this process as soon as Firestore tells of it. Whatever fails,
+ * the policies known last stay in force.
+ */
+export class PolicyDocuments implements PolicySource {
+  private documents: ReadonlyMap<string, ReadDocument> = new Map();
+  private inForce: ReadonlyMap<string, Policy>;
+  private firstAnswer: Promise<ReadonlyMap<string, Policy>> | undefined;
+  private answered = false;
+  private stopWaiting = (): void => undefined;
+  private stopListening = (): void => undefined;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private retryDelayMs = MIN_RETRY_DELAY_MS;
+
+  /** @param configured the policies of the configuration, by name */
+  constructor(
+    private readonly firestore: Firestore,
+    private readonly collectionPath: string,
+    private readonly configured: ReadonlyMap<string, Policy>,
+    private readonly logs: Logs,
+  ) {
+    this.inForce = configured;
+  }
+
+  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>> {
+    return this.answered ? this.inForce : (this.firstAnswer ??= this.start());
+  }
+
+  /** Ends the listener; what is known stays in force. */
+  close(): void {
+    this.stopListening();
+    clearTimeout(this.retryTimer);
+    this.stopWaiting();
+    this.answered = true;
+  }
+
+  private async start(): Promise<ReadonlyMap<string, Policy>> {
+    const firstSnapshot = new Promise<void>((resolve) => (this.stopWaiting = resolve));
+    this.listen();
+    try {
+      const late = `No snapshot within ${FIRST_SNAPSHOT_TIMEOUT_MS} ms`;
+      await withDeadline(firstSnapshot, FIRST_SNAPSHOT_TIMEOUT_MS, late);
+    } catch (error) {
+      this.logs.policyDocumentsUnavailable(this.collectionPath, error as Error);
+    }
+    this.answered = true;
+    return this.inForce;
+  }
+
+  private listen(): void {
+    this.stopListening = this.firestore.collection(this.collectionPath).onSnapshot(
+      (snapshot) => this.apply(snapshot),
+      (error) => this.listenAgain(error),
+    );
+  }
+
+  /** Google's client has by itself tried again, for minutes, what could succeed. */
+  private listenAgain(error: Error): void {
+    this.logs.policyDocumentsUnavailable(this.collectionPath, error);
+    this.stopWaiting();
+    this.retryTimer = setTimeout(() => this.listen(), this.retryDelayMs).unref();
+    this.retryDelayMs = Math.min(2 * this.retryDelayMs, MAX_RETRY_DELAY_MS);
+  }
+
+  private apply(snapshot: QuerySnapshot): void {
+    this.retryDelayMs = MIN_RETRY_DELAY_MS;
+    this.documents = new Map(snapshot.docs.map((document) => [document.id, this.read(document)]));
+    const inForce = new Map(this.configured);
+    for (const [name, { policy }] of this.documents) if (policy) inForce.set(name, policy);
+    this.inForce = inForce;
+    this.stopWaiting();
+  }
+
+  /** An unchanged document keeps its policy as the same object, by which stores know what they remember of it. */
+  private read(document: QueryDocumentSnapshot): ReadDocument {
+    const { id, ref, updateTime } = document;
+    const before = this.documents.get(id);
+    if (before?.updateTime.isEqual(updateTime)) return before;
+    try {
+      return { updateTime, policy: checkPolicy(id, document.data()) };
+    } catch (error) {
+      if (!(error instanceof InvalidPolicies)) throw error;
+      this.logs.policyDocumentInvalid(ref.path, error.problems);
+      return { updateTime, policy: before?.policy };
+    }
+  }
+}
