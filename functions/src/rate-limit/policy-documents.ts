@@ -20,6 +20,9 @@ interface ReadDocument {
  * Policies from the documents of a collection, each named by its id, over those of the configuration. A listener,
  * started by the first call, puts a change into force in this process as soon as Firestore tells of it. Whatever fails,
  * the policies known last stay in force.
+ *
+ * A process that gets no CPU between requests hears nothing meanwhile. Afterwards it learns what it missed from the same
+ * stream, or from the new one that Google's client opens after 120 s of silence; the first requests may come before that.
  */
 export class PolicyDocuments implements PolicySource {
   private documents: ReadonlyMap<string, ReadDocument> = new Map();
