@@ -2,11 +2,19 @@ import tseslint from "typescript-eslint";
 
 const DOMAINS = ["quota", "rate-limit"];
 /** The files of the domains that make use of stores. */
-const SERVICES = ["quota-backfill", "quota-mirror", "quota-service", "quota-sync", "rate-limiter"];
+const SERVICES = [
+  "memory-quotas",
+  "quota-backfill",
+  "quota-mirror",
+  "quota-service",
+  "quota-sync",
+  "rate-limiter",
+];
 /** The files at the top of functions/src that only the entry file knows. */
 const ENTRY = [
   "index",
   "lib",
+  "testing",
   "context",
   "services",
   "default-firestore",
@@ -65,7 +73,7 @@ const BEHIND_HANDLERS = [PARAMS, CONFIG, OUTER, FIREBASE_ADMIN, FIREBASE_FUNCTIO
 const LAYERS = [
   layer(["**/*.ts"], IOREDIS, FIREBASE_ADMIN),
   layer(["context.ts"], IOREDIS, FIREBASE_ADMIN),
-  layer(["services.ts", "lib.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, {
+  layer(["services.ts", "lib.ts", "testing.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, {
     regex: "/handlers/|/(index|context|deployables/.*)$",
     message: "What an app uses knows nothing of the deployed functions.",
   }),

@@ -18,12 +18,16 @@ const MAX_ENTRIES = 50_000;
 export class LocalRateLimitStore implements RateLimitStore {
   private readonly entries = new LRUCache<string, RateLimitEntry>({ max: MAX_ENTRIES });
 
-  constructor(private readonly now: () => number = Date.now) {}
+  /** @param source what decisions say of who decided */
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly source: "local" | "redis" = "local",
+  ) {}
 
   take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision> {
     const nowMs = this.now();
     const entry = this.entry(limits, subject, nowMs);
-    const decision = decide(limits, entry, request, nowMs, "local");
+    const decision = decide(limits, entry, request, nowMs, this.source);
     if (decision.allowed && !request.peek) this.keep(limits, subject, entry, nowMs);
     return Promise.resolve(decision);
   }

@@ -205,8 +205,10 @@ export function checkPolicy(name: string, fields: Readonly<Record<string, unknow
   return compile(result.data);
 }
 
+type DeepReadonly<T> = { readonly [K in keyof T]: DeepReadonly<T[K]> };
+
 /** What users write: policies in JSON or as values, before the defaults. */
-export type PolicyInput = z.input<typeof policySchema>;
+export type PolicyInput = DeepReadonly<z.input<typeof policySchema>>;
 
 function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof policySchema>): Policy {
   // Counts go on when a limit changes, and begin anew when what they count does.

@@ -1,0 +1,124 @@
+import type { QuotaClient } from "../../functions/src/lib";
+
+/** A client, and the provider documents that it goes by. */
+export interface QuotaClientUnderTest {
+  readonly quota: QuotaClient;
+  /** Sets a document, or deletes it, and comes back once the client goes by that. */
+  setProvider(providerId: string, document: Readonly<Record<string, unknown>> | undefined): Promise<void>;
+}
+
+/** What every client of quotas does, whatever it keeps them in: cases for real stores and for the one in memory. */
+export const QUOTA_CLIENT_CASES: readonly {
+  readonly name: string;
+  readonly run: (client: QuotaClientUnderTest) => Promise<void>;
+}[] = [
+  {
+    name: "counts what is within the quota, and nothing beyond it",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: 7, aiCallsLimit: 10 });
+      expect(await quota.check("ada")).toMatchObject({
+        hasQuota: true,
+        used: 7,
+        limit: 10,
+        remaining: 3,
+        found: true,
+      });
+      expect(await quota.consume("ada")).toMatchObject({ allowed: true, used: 8, limit: 10, remaining: 2 });
+      expect(await quota.consume("ada", { cost: 3 })).toMatchObject({
+        allowed: false,
+        used: 8,
+        remaining: 2,
+      });
+      expect(await quota.consume("ada", { cost: 2 })).toMatchObject({
+        allowed: true,
+        used: 10,
+        remaining: 0,
+        hasQuota: false,
+        found: true,
+      });
+      expect(await quota.consume("ada")).toMatchObject({ allowed: false, used: 10 });
+      expect(await quota.check("ada")).toMatchObject({ hasQuota: false, used: 10, remaining: 0 });
+    },
+  },
+  {
+    name: "gives back as much as has been used",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: 2, aiCallsLimit: 10 });
+      await quota.consume("ada", { cost: 3 });
+      expect(await quota.refund("ada")).toMatchObject({ allowed: true, used: 4, remaining: 6 });
+      expect(await quota.refund("ada", { cost: 100 })).toMatchObject({
+        allowed: true,
+        used: 0,
+        remaining: 10,
+      });
+      expect(await quota.refund("ada")).toMatchObject({ allowed: true, used: 0 });
+    },
+  },
+  {
+    name: "answers a repetition as it answered the first, and counts it once",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: 0, aiCallsLimit: 3 });
+      const named = { cost: 2, idempotencyKey: "call-1" };
+      const first = await quota.consume("ada", named);
+      expect(first).toMatchObject({ allowed: true, used: 2 });
+      await quota.consume("ada");
+      expect(await quota.consume("ada", named)).toMatchObject({ allowed: true, used: 2, remaining: 1 });
+      expect(await quota.check("ada")).toMatchObject({ used: 3 });
+      expect(await quota.refund("ada", named)).toMatchObject({ allowed: true, used: 1 });
+      expect(await quota.refund("ada", named)).toMatchObject({ allowed: true, used: 1 });
+      expect(await quota.check("ada")).toMatchObject({ used: 1 });
+    },
+  },
+  {
+    name: "decides a repetition of what was refused anew",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: 1, aiCallsLimit: 1 });
+      const named = { idempotencyKey: "call-1" };
+      expect((await quota.consume("ada", named)).allowed).toBe(false);
+      await quota.refund("ada");
+      expect(await quota.consume("ada", named)).toMatchObject({ allowed: true, used: 1 });
+    },
+  },
+  {
+    name: "goes by the document as it is changed",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: 5, aiCallsLimit: 5 });
+      expect((await quota.consume("ada")).allowed).toBe(false);
+      await setProvider("ada", { aiCallsUsed: 5, aiCallsLimit: 6 });
+      expect(await quota.consume("ada")).toMatchObject({ allowed: true, used: 6, limit: 6 });
+      await setProvider("ada", { aiCallsUsed: 0, aiCallsLimit: 0 });
+      expect(await quota.check("ada")).toMatchObject({ hasQuota: false, used: 0, limit: 0 });
+    },
+  },
+  {
+    name: "has defaults for fields and documents that are not there",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", {});
+      expect(await quota.check("ada")).toMatchObject({ used: 0, limit: 100, found: true });
+      expect(await quota.check("nobody")).toMatchObject({
+        hasQuota: true,
+        used: 0,
+        limit: 100,
+        found: false,
+      });
+      expect(await quota.consume("nobody", { cost: 99 })).toMatchObject({
+        allowed: true,
+        used: 99,
+        found: false,
+      });
+      expect(await quota.consume("nobody", { cost: 2 })).toMatchObject({ allowed: false, used: 99 });
+    },
+  },
+  {
+    name: "names what is wrong with a call or a document",
+    async run({ quota, setProvider }) {
+      await setProvider("ada", { aiCallsUsed: "7", aiCallsLimit: 10 });
+      await expect(quota.check("ada")).rejects.toThrow('aiCallsUsed: got "7"; expected a whole number');
+      await expect(quota.consume("ada")).rejects.toThrow('aiCallsUsed: got "7"; expected a whole number');
+      await expect(quota.check("a/b")).rejects.toThrow('providerId: got "a/b"; expected a document id');
+      await expect(quota.consume("b", { cost: 0 })).rejects.toThrow("cost: got 0; expected a whole number");
+      await expect(quota.refund("b", { cost: -1 })).rejects.toThrow("cost: got -1");
+      await expect(quota.consume("b", { idempotencyKey: "" })).rejects.toThrow('idempotencyKey: got ""');
+    },
+  },
+];
