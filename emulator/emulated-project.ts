@@ -60,8 +60,17 @@ export class EmulatedProject {
 
   /** The URL of a callable or HTTPS function of the instance, by its name in extension.yaml. */
   functionUrl(name: string): string {
-    const { projectId, location, ports } = this.address;
-    return `http://127.0.0.1:${ports.functions}/${projectId}/${location}/${this.functionName(name)}`;
+    return this.#urlOf(this.address.location, this.functionName(name));
+  }
+
+  /** The URL of a callable or HTTPS function of the app's own, which set no region. */
+  appFunctionUrl(name: string): string {
+    return this.#urlOf("us-central1", name);
+  }
+
+  #urlOf(location: string, name: string): string {
+    const { projectId, ports } = this.address;
+    return `http://127.0.0.1:${ports.functions}/${projectId}/${location}/${name}`;
   }
 
   /** Lets a scheduled function of the instance run now. Returns when it has been asked to, not when it has run. */

@@ -13,24 +13,52 @@ export interface EmulatedInstance {
   params: Record<string, string>;
 }
 
+/** An app's own functions beside the instance. */
+export interface EmulatedCodebase {
+  /** The folder of its package.json. */
+  path: string;
+  /** What its .env file holds. */
+  env: Record<string, string>;
+}
+
+const CODEBASE_ENV_DIR = "config-app";
+
 /** Where the CLI looks for an instance's params, from the project's folder. */
 const PARAMS_FILES: Record<Form, (instanceId: string) => [dir: string, file: string]> = {
   extension: (instanceId) => ["extensions", `${instanceId}.env`],
   kit: (instanceId) => [`config-${instanceId}`, ".env"],
 };
 
-/** Writes the Firebase project that the CLI is started in: one instance of the product and the emulators' ports. */
-export async function writeProjectDir(instance: EmulatedInstance, ports: Ports): Promise<string> {
+/** Writes the Firebase project that the CLI is started in: an instance of the product, an app's functions, the ports. */
+export async function writeProjectDir(
+  instance: EmulatedInstance,
+  ports: Ports,
+  codebase?: EmulatedCodebase,
+): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "frq-emulators-"));
   const [paramsDir, paramsFile] = PARAMS_FILES[instance.form](instance.instanceId);
   await mkdir(join(dir, paramsDir));
-  const config = { ...installed(instance, dir), emulators: emulatorsConfig(ports) };
+  const { extensions, functions = [] } = installed(instance, dir);
+  if (codebase) {
+    const source = relative(dir, codebase.path);
+    functions.push({ codebase: "app", source, configDir: CODEBASE_ENV_DIR });
+    await mkdir(join(dir, CODEBASE_ENV_DIR));
+    await writeFile(join(dir, CODEBASE_ENV_DIR, ".env"), envFile(codebase.env));
+  }
+  const config = {
+    ...(extensions && { extensions }),
+    ...(functions.length > 0 && { functions }),
+    emulators: emulatorsConfig(ports),
+  };
   await writeFile(join(dir, "firebase.json"), JSON.stringify(config, null, 2));
   await writeFile(join(dir, paramsDir, paramsFile), envFile(instance.params));
   return dir;
 }
 
-function installed({ form, instanceId, path }: EmulatedInstance, dir: string): object {
+function installed(
+  { form, instanceId, path }: EmulatedInstance,
+  dir: string,
+): { extensions?: object; functions?: object[] } {
   if (form === "extension") return { extensions: { [instanceId]: path } };
   const [configDir] = PARAMS_FILES.kit(instanceId);
   const source = relative(dir, join(path, "functions"));

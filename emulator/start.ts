@@ -11,7 +11,7 @@ import {
   type Ports,
   type ProjectAddress,
 } from "./emulated-project.ts";
-import { writeProjectDir } from "./project-dir.ts";
+import { type EmulatedCodebase, writeProjectDir } from "./project-dir.ts";
 
 const START_TIMEOUT_MS = 90_000;
 const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
@@ -34,6 +34,8 @@ export interface EmulatorsOptions {
   extensionPath?: string;
   /** Params of the instance; those left out have their defaults. */
   params?: Record<string, string>;
+  /** An app's own functions beside the product. */
+  codebase?: EmulatedCodebase;
   /** Google's own emulators instead of the stand-ins: they need Java 21 and a download. */
   official?: boolean;
   /** Told of each line that the CLI and the functions print. */
@@ -108,9 +110,11 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     ...options.params,
   };
   const ports = await choosePorts();
-  const projectDir = await writeProjectDir({ form, instanceId, path: extensionPath, params }, ports);
+  const instance = { form, instanceId, path: extensionPath, params };
+  const projectDir = await writeProjectDir(instance, ports, options.codebase);
+  const only = options.codebase && form === "extension" ? `functions,${EMULATORS[form]}` : EMULATORS[form];
   const cli = new CliProcess({
-    command: [cliScript(official), "emulators:start", "--only", EMULATORS[form], "--project", projectId],
+    command: [cliScript(official), "emulators:start", "--only", only, "--project", projectId],
     projectDir,
     env: cliEnv(projectDir),
     log,

@@ -4,9 +4,9 @@ import { readEnvironment } from "./config/environment";
 import { defaultFirestore } from "./default-firestore";
 import { createLogs } from "./observability/logs";
 import { createLimiter, type Limiter } from "./sdk/limiter";
-import { parseOptions, type RedisQuotaOptions } from "./sdk/options";
+import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./sdk/options";
 import type { QuotaClient } from "./sdk/with-quota";
-import { createServices } from "./services";
+import { createServices, type Services } from "./services";
 
 /** What {@link createRedisQuota} makes. */
 export interface RedisQuota {
@@ -20,22 +20,34 @@ export interface RedisQuota {
 }
 
 /**
- * Quotas and rate limits for an app's own code. Make it once, at the top of a module: it opens its one connection to
- * Redis at the first call.
+ * Quotas and rate limits for an app's own code. Make it once, at the top of a module. Settings are read at the first
+ * call, since the Firebase CLI loads the module without its environment to list the functions; the one connection to
+ * Redis is opened then too. Bad settings make every call throw ConfigError, which names them all, with what they got and
+ * what is valid.
  *
- * @throws ConfigError naming every bad setting, what it got and what is valid; UnknownOptionError
+ * @throws UnknownOptionError
  *
  * @example
  * const { quota, limiter } = createRedisQuota({ redisHost: "10.0.0.3" });
  * const { allowed, remaining } = await quota.consume("provider-1");
  */
 export function createRedisQuota({ firestore, log, ...settings }: RedisQuotaOptions = {}): RedisQuota {
-  const config = parseOptions(settings, readEnvironment());
-  const services = createServices(config, firestore ?? defaultFirestore(), createLogs(log ?? write));
+  requireKnownOptions(settings);
+  let made: Services | undefined;
+  const services = () =>
+    (made ??= createServices(
+      parseOptions(settings, readEnvironment()),
+      firestore ?? defaultFirestore(),
+      createLogs(log ?? write),
+    ));
   return {
-    quota: services.quotaService,
-    limiter: createLimiter(services.rateLimiter),
-    close: () => services.close(),
+    quota: {
+      check: async (providerId) => services().quotaService.check(providerId),
+      consume: async (...call) => services().quotaService.consume(...call),
+      refund: async (...call) => services().quotaService.refund(...call),
+    },
+    limiter: createLimiter(() => services().rateLimiter),
+    close: () => made?.close(),
   };
 }
 

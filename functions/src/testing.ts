@@ -7,7 +7,7 @@ import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisUnavailableError } from "./redis/connection";
 import type { RedisQuota } from "./lib";
 import { createLimiter } from "./sdk/limiter";
-import { parseOptions, type RedisQuotaOptions } from "./sdk/options";
+import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./sdk/options";
 
 export interface TestRedisQuotaOptions extends Omit<RedisQuotaOptions, "firestore"> {
   /** Provider documents by id, as Firestore would hold them. */
@@ -43,6 +43,7 @@ export function createTestRedisQuota({
   log = () => {},
   ...settings
 }: TestRedisQuotaOptions = {}): TestRedisQuota {
+  requireKnownOptions(settings);
   const config = parseOptions({ redisHost: "in-memory", ...settings }, readEnvironment());
   const quotas = new MemoryQuotas(config.quota);
   for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
@@ -52,7 +53,7 @@ export function createTestRedisQuota({
   const limiter = new RateLimiter({ policies: () => policies }, shared, local, createLogs(log));
   return {
     quota: quotas,
-    limiter: createLimiter(limiter),
+    limiter: createLimiter(() => limiter),
     close: () => {},
     setProvider: (providerId, document) => quotas.setProvider(providerId, document),
     answerFrom(source) {

@@ -1,6 +1,9 @@
+import path from "node:path";
+
 import type { Firestore } from "@google-cloud/firestore";
 
 import { startFirebaseEmulators, type FirebaseEmulators } from "../../emulator/start.ts";
+import type { PolicyInput } from "../../functions/src/lib";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { callFunction } from "../harness/call-function.ts";
@@ -9,6 +12,11 @@ import { connectFirestore } from "../harness/test-firestore.ts";
 import { connectRedis } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
+const CHATS: PolicyInput = {
+  name: "ai-chat",
+  by: "uid",
+  limits: [{ algorithm: "fixed-window", limit: 3, window: "366 d" }],
+};
 const keys = new Keys("frq");
 let redisServer: RedisServer;
 let emulators: FirebaseEmulators;
@@ -23,7 +31,19 @@ beforeAll(async () => {
     // A cold process on a busy machine may take longer than 100 ms to connect, and would let Firestore decide.
     REDIS_TIMEOUT_MS: "2000",
   };
-  emulators = await startFirebaseEmulators({ redisPort: redisServer.port, params });
+  emulators = await startFirebaseEmulators({
+    redisPort: redisServer.port,
+    params,
+    codebase: {
+      path: path.resolve(__dirname, "../../examples/ai-chat"),
+      env: {
+        REDIS_HOST: "127.0.0.1",
+        REDIS_PORT: String(redisServer.port),
+        ...params,
+        RATE_LIMIT_POLICIES: JSON.stringify([CHATS]),
+      },
+    },
+  });
   firestore = connectFirestore(emulators);
 }, 120_000);
 
@@ -76,4 +96,32 @@ test("Redis decides, the schedule brings the usage to Firestore, and Firestore d
   );
   expect(back).toMatchObject({ allowed: false, used: 12, source: "redis" });
   expect(await usedInFirestore("p1")).toBe(12);
+});
+
+test("the app's own aiChat goes by Redis, and by Firestore while Redis is away", async () => {
+  const ask = async (uid: string, providerId = "p2") => {
+    const idToken = await signIn(emulators, { uid });
+    const data = { providerId, question: "how?" };
+    return callFunction(emulators.appFunctionUrl("aiChat"), data, { idToken });
+  };
+  const answer = "You asked: how?";
+  await firestore.collection("providers").doc("p2").set({ aiCallsUsed: 0, aiCallsLimit: 5 });
+  for (const remaining of [4, 3, 2]) expect(await ask("ada")).toEqual({ answer, remaining, source: "redis" });
+  await expect(ask("ada")).rejects.toMatchObject({
+    status: "RESOURCE_EXHAUSTED",
+    details: { reason: "limit-reached", limit: 3 },
+  });
+  expect(await usedInFirestore("p2")).toBe(0);
+  await emulators.runSchedule("syncQuotas");
+  await waitFor(async () => (await usedInFirestore("p2")) === 3, { what: "the app's calls in Firestore" });
+
+  await redisServer.kill("SIGKILL");
+  expect(await ask("bob")).toEqual({ answer, remaining: 1, source: "firestore" });
+  expect(await ask("bob")).toEqual({ answer, remaining: 0, source: "firestore" });
+  await expect(ask("cleo")).rejects.toMatchObject({
+    status: "RESOURCE_EXHAUSTED",
+    message: "Quota reached: 5 of 5 used.",
+    details: { allowed: false, used: 5, limit: 5, source: "firestore" },
+  });
+  await redisServer.restart();
 });

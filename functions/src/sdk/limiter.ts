@@ -19,15 +19,16 @@ export interface Limiter extends Pick<
   enforce(policyName: string, subject: string, options?: CheckOptions): Promise<Decision>;
 }
 
-export function createLimiter(rateLimiter: RateLimiter): Limiter {
+/** @param rateLimiter that of the first call; what it throws, every call rejects with */
+export function createLimiter(rateLimiter: () => RateLimiter): Limiter {
   return {
-    policy: (name) => rateLimiter.policy(name),
-    check: (...call) => rateLimiter.check(...call),
-    decide: (...call) => rateLimiter.decide(...call),
-    refund: (...call) => rateLimiter.refund(...call),
-    reset: (...call) => rateLimiter.reset(...call),
-    block: (...call) => rateLimiter.block(...call),
-    enforce: async (...call) => requireAllowed(await rateLimiter.check(...call)),
+    policy: async (name) => rateLimiter().policy(name),
+    check: async (...call) => rateLimiter().check(...call),
+    decide: async (...call) => rateLimiter().decide(...call),
+    refund: async (...call) => rateLimiter().refund(...call),
+    reset: async (...call) => rateLimiter().reset(...call),
+    block: async (...call) => rateLimiter().block(...call),
+    enforce: async (...call) => requireAllowed(await rateLimiter().check(...call)),
   };
 }
 

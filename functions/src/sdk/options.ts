@@ -74,18 +74,22 @@ export class UnknownOptionError extends Error {
   }
 }
 
+type Settings = Omit<RedisQuotaOptions, "firestore" | "log">;
+
+/** @throws UnknownOptionError */
+export function requireKnownOptions(settings: Settings): void {
+  const unknown = Object.keys(settings).find((option) => !Object.hasOwn(PARAMS, option));
+  if (unknown !== undefined) throw new UnknownOptionError(unknown);
+}
+
 /**
  * The options, and for those left out the environment, checked.
  *
- * @throws ConfigError naming every bad param, what it got and what is valid; UnknownOptionError
+ * @throws ConfigError naming every bad param, what it got and what is valid
  */
-export function parseOptions(
-  settings: Omit<RedisQuotaOptions, "firestore" | "log">,
-  environment: ParamValues,
-): ServiceConfig {
+export function parseOptions(settings: Settings, environment: ParamValues): ServiceConfig {
   const values: Partial<Record<ParamName, string>> = { ...environment };
   for (const [option, value] of Object.entries(settings)) {
-    if (!Object.hasOwn(PARAMS, option)) throw new UnknownOptionError(option);
     if (value === undefined) continue;
     values[PARAMS[option as Setting]] = typeof value === "object" ? JSON.stringify(value) : String(value);
   }
