@@ -81,6 +81,8 @@ const LAYERS = [
     regex: "/(index|lib|context|services|backfill-tasks|deployables/.*)$",
     message: "The SDK's parts are given what they need.",
   }),
+  layer(["sdk/sdk.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),
+  layer(["sdk/in-memory.ts"], PARAMS, IOREDIS, FIREBASE_ADMIN),
   layer(["default-firestore.ts"], IOREDIS, PARAMS),
   layer(["backfill-tasks.ts"], IOREDIS, PARAMS),
   layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {

@@ -1,23 +1,7 @@
-import { write } from "firebase-functions/logger";
+import { requireHttps } from "./sdk/load-https";
+import { createSdk } from "./sdk/sdk";
 
-import { readEnvironment } from "./config/environment";
-import { defaultFirestore } from "./default-firestore";
-import { createLogs } from "./observability/logs";
-import { createLimiter, type Limiter } from "./sdk/limiter";
-import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./sdk/options";
-import type { QuotaClient } from "./sdk/with-quota";
-import { createServices, type Services } from "./services";
-
-/** What {@link createRedisQuota} makes. */
-export interface RedisQuota {
-  readonly quota: QuotaClient;
-  readonly limiter: Limiter;
-  /**
-   * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies: so that
-   * the process can end.
-   */
-  close(): void;
-}
+const sdk = createSdk(requireHttps);
 
 /**
  * Quotas and rate limits for an app's own code. Make it once, at the top of a module. Settings are read at the first
@@ -31,25 +15,32 @@ export interface RedisQuota {
  * const { quota, limiter } = createRedisQuota({ redisHost: "10.0.0.3" });
  * const { allowed, remaining } = await quota.consume("provider-1");
  */
-export function createRedisQuota({ firestore, log, ...settings }: RedisQuotaOptions = {}): RedisQuota {
-  requireKnownOptions(settings);
-  let made: Services | undefined;
-  const services = () =>
-    (made ??= createServices(
-      parseOptions(settings, readEnvironment()),
-      firestore ?? defaultFirestore(),
-      createLogs(log ?? write),
-    ));
-  return {
-    quota: {
-      check: async (providerId) => services().quotaService.check(providerId),
-      consume: async (...call) => services().quotaService.consume(...call),
-      refund: async (...call) => services().quotaService.refund(...call),
-    },
-    limiter: createLimiter(() => services().rateLimiter),
-    close: () => made?.close(),
-  };
-}
+export const createRedisQuota = sdk.createRedisQuota;
+
+/**
+ * A handler of `onCall` that is only called while the provider has quota left; each call consumes some, and gets it back
+ * if the handler fails.
+ *
+ * The wrapped handler throws HttpsError: `resource-exhausted` with where the provider stands as its details;
+ * `deadline-exceeded` when it is not known whether the call was counted; `unavailable` when neither Redis nor Firestore
+ * answers; `invalid-argument` for a provider id, cost or key that cannot be.
+ *
+ * @example
+ * export const aiChat = onCall(withQuota(answerChat, { quota, providerId: ({ data }) => data.providerId }));
+ */
+export const withQuota = sdk.withQuota;
+
+/**
+ * A handler of `onCall` that is only called for requests within a rate limit.
+ *
+ * The wrapped handler throws HttpsError: `resource-exhausted` with the decision as its details; `unauthenticated` if the
+ * policy limits by something that the caller has not shown; `unavailable` if Redis gave no answer and the policy's
+ * `onRedisFailure` is `closed`; `invalid-argument` for a policy, subject or cost that cannot be.
+ *
+ * @example
+ * export const aiChat = onCall(withRateLimit(answerChat, { limiter, policy: "ai-chat" }));
+ */
+export const withRateLimit = sdk.withRateLimit;
 
 export { ConfigError } from "./config/config";
 export type { LogSink } from "./observability/logs";
@@ -74,6 +65,7 @@ export { CallerUnknownError } from "./rate-limit/subject";
 export { RedisUnavailableError } from "./redis/connection";
 export { rateLimitMiddleware, withHttpRateLimit } from "./sdk/http-rate-limit";
 export type { Limiter } from "./sdk/limiter";
+export type { RedisQuota } from "./sdk/sdk";
 export { UnknownOptionError, type RedisQuotaOptions } from "./sdk/options";
-export { withQuota, type QuotaClient, type QuotaOptions } from "./sdk/with-quota";
-export { withRateLimit, type RateLimitOptions } from "./sdk/with-rate-limit";
+export type { QuotaClient, QuotaOptions } from "./sdk/with-quota";
+export type { RateLimitOptions } from "./sdk/with-rate-limit";

@@ -1,31 +1,5 @@
-import { readEnvironment } from "./config/environment";
-import { createLogs } from "./observability/logs";
-import { MemoryQuotas, type ProviderDocument } from "./quota/memory-quotas";
-import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
-import type { RateLimitStore } from "./rate-limit/rate-limit-store";
-import { RateLimiter } from "./rate-limit/rate-limiter";
-import { RedisUnavailableError } from "./redis/connection";
-import type { RedisQuota } from "./lib";
-import { createLimiter } from "./sdk/limiter";
-import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./sdk/options";
-
-export interface TestRedisQuotaOptions extends Omit<RedisQuotaOptions, "firestore"> {
-  /** Provider documents by id, as Firestore would hold them. */
-  readonly providers?: Readonly<Record<string, ProviderDocument>>;
-  /** The clock of rate limits, Unix time in milliseconds: `Date.now` unless told. */
-  readonly now?: () => number;
-}
-
-/** What {@link createTestRedisQuota} makes: the SDK's clients, and ways to say what the world is like. */
-export interface TestRedisQuota extends RedisQuota {
-  /** Sets a provider's document, or deletes it. */
-  setProvider(providerId: string, document: ProviderDocument | undefined): void;
-  /**
-   * Has Redis answer from now on, which it does at first; or Firestore alone, as while Redis is away; or neither, so
-   * that quotas throw FirestoreUnavailableError.
-   */
-  answerFrom(source: "redis" | "firestore" | "neither"): void;
-}
+import { createInMemory, type TestRedisQuota, type TestRedisQuotaOptions } from "./sdk/in-memory";
+import { requireHttps } from "./sdk/load-https";
 
 /**
  * The clients of `createRedisQuota` without Redis and Firestore, for tests of an app's own code. They decide as the real
@@ -37,56 +11,9 @@ export interface TestRedisQuota extends RedisQuota {
  * const { quota, answerFrom } = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 49, aiCallsLimit: 50 } } });
  * expect(await quota.consume("ada")).toMatchObject({ allowed: true, remaining: 0, source: "redis" });
  */
-export function createTestRedisQuota({
-  providers = {},
-  now = Date.now,
-  log = () => {},
-  ...settings
-}: TestRedisQuotaOptions = {}): TestRedisQuota {
-  requireKnownOptions(settings);
-  const config = parseOptions({ redisHost: "in-memory", ...settings }, readEnvironment());
-  const quotas = new MemoryQuotas(config.quota);
-  for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
-  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
-  const shared = new InterruptibleStore(new LocalRateLimitStore(now, "redis"));
-  const local = new LocalRateLimitStore(now);
-  const limiter = new RateLimiter({ policies: () => policies }, shared, local, createLogs(log));
-  return {
-    quota: quotas,
-    limiter: createLimiter(() => limiter),
-    close: () => {},
-    setProvider: (providerId, document) => quotas.setProvider(providerId, document),
-    answerFrom(source) {
-      quotas.source = source === "neither" ? undefined : source;
-      shared.available = source === "redis";
-    },
-  };
+export function createTestRedisQuota(options: TestRedisQuotaOptions = {}): TestRedisQuota {
+  return createInMemory(options, requireHttps);
 }
 
-/** A store that can be away. */
-class InterruptibleStore implements RateLimitStore {
-  available = true;
-
-  constructor(private readonly store: RateLimitStore) {}
-
-  async take(...call: Parameters<RateLimitStore["take"]>) {
-    return this.present().take(...call);
-  }
-
-  async refund(...call: Parameters<RateLimitStore["refund"]>) {
-    return this.present().refund(...call);
-  }
-
-  async reset(...call: Parameters<RateLimitStore["reset"]>) {
-    return this.present().reset(...call);
-  }
-
-  async block(...call: Parameters<RateLimitStore["block"]>) {
-    return this.present().block(...call);
-  }
-
-  private present(): RateLimitStore {
-    if (this.available) return this.store;
-    throw new RedisUnavailableError("in-memory", "not-executed", new Error("the test says so"));
-  }
-}
+export type { ProviderDocument } from "./quota/memory-quotas";
+export type { TestRedisQuota, TestRedisQuotaOptions } from "./sdk/in-memory";

@@ -23,6 +23,6 @@ export async function answerCall<T>(answer: () => Promise<T>): Promise<T> {
   try {
     return await answer();
   } catch (error) {
-    throw toHttpsError(error);
+    throw toHttpsError(error, HttpsError);
   }
 }

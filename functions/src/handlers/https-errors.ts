@@ -1,4 +1,4 @@
-import { HttpsError } from "firebase-functions/v2/https";
+import type { HttpsError } from "firebase-functions/v2/https";
 
 import { ConfigError } from "../config/config";
 import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
@@ -20,8 +20,14 @@ const INVALID_ARGUMENT = [
   InvalidRateLimitCallError,
 ];
 
+/**
+ * Firebase knows its errors by their class, of which `import` and `require` of firebase-functions have one each: so it is
+ * the class of who throws.
+ */
+export type HttpsErrorClass = typeof HttpsError;
+
 /** The error that a client may see; anything unexpected as it is. */
-export function toHttpsError(error: unknown): unknown {
+export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unknown {
   if (INVALID_ARGUMENT.some((kind) => error instanceof kind)) {
     return new HttpsError("invalid-argument", (error as Error).message);
   }
@@ -52,7 +58,7 @@ export function toHttpsError(error: unknown): unknown {
 }
 
 /** What a client sees of a refusal by a rate limit: the decision is in the details. */
-export function refusedByRateLimit(decision: Decision): HttpsError {
+export function refusedByRateLimit(decision: Decision, HttpsError: HttpsErrorClass): HttpsError {
   const { limit, windowMs, retryAfterMs, reason } = decision;
   const again = `try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
   switch (reason) {
@@ -71,7 +77,7 @@ export function refusedByRateLimit(decision: Decision): HttpsError {
 }
 
 /** What a client sees of a refusal by a quota: where the provider stands is in the details. */
-export function refusedByQuota(consumption: QuotaConsumption): HttpsError {
+export function refusedByQuota(consumption: QuotaConsumption, HttpsError: HttpsErrorClass): HttpsError {
   const { used, limit } = consumption;
   return new HttpsError("resource-exhausted", `Quota reached: ${used} of ${limit} used.`, consumption);
 }

@@ -1,6 +1,7 @@
 import type { Decision } from "../rate-limit/decision";
 import type { CheckOptions, RateLimiter } from "../rate-limit/rate-limiter";
-import { loadHttpsErrors } from "./https-errors";
+import { refusedByRateLimit } from "../handlers/https-errors";
+import type { LoadHttps } from "./load-https";
 
 /** Rate limits by named policies. */
 export interface Limiter extends Pick<
@@ -20,7 +21,7 @@ export interface Limiter extends Pick<
 }
 
 /** @param rateLimiter that of the first call; what it throws, every call rejects with */
-export function createLimiter(rateLimiter: () => RateLimiter): Limiter {
+export function createLimiter(rateLimiter: () => RateLimiter, loadHttps: LoadHttps): Limiter {
   return {
     policy: async (name) => rateLimiter().policy(name),
     check: async (...call) => rateLimiter().check(...call),
@@ -28,12 +29,12 @@ export function createLimiter(rateLimiter: () => RateLimiter): Limiter {
     refund: async (...call) => rateLimiter().refund(...call),
     reset: async (...call) => rateLimiter().reset(...call),
     block: async (...call) => rateLimiter().block(...call),
-    enforce: async (...call) => requireAllowed(await rateLimiter().check(...call)),
+    enforce: async (...call) => requireAllowed(await rateLimiter().check(...call), loadHttps),
   };
 }
 
 /** @throws HttpsError for a decision that refuses, as {@link Limiter.enforce} */
-export function requireAllowed(decision: Decision): Decision {
+export async function requireAllowed(decision: Decision, loadHttps: LoadHttps): Promise<Decision> {
   if (decision.allowed) return decision;
-  throw loadHttpsErrors().refusedByRateLimit(decision);
+  throw refusedByRateLimit(decision, (await loadHttps()).HttpsError);
 }

@@ -1,7 +1,8 @@
 import type { CallableRequest } from "firebase-functions/v2/https";
 
+import { toHttpsError } from "../handlers/https-errors";
 import { clientIp, subjectOf } from "../rate-limit/subject";
-import { loadHttpsErrors } from "./https-errors";
+import type { LoadHttps } from "./load-https";
 import { requireAllowed, type Limiter } from "./limiter";
 
 /** How the requests of a function are limited. */
@@ -18,36 +19,30 @@ export interface RateLimitOptions<Request> {
   readonly cost?: number | ((request: Request) => number);
 }
 
-/**
- * A handler of `onCall` that is only called for requests within a rate limit.
- *
- * The wrapped handler throws HttpsError: `resource-exhausted` with the decision as its details; `unauthenticated` if the
- * policy limits by something that the caller has not shown; `unavailable` if Redis gave no answer and the policy's
- * `onRedisFailure` is `closed`; `invalid-argument` for a policy, subject or cost that cannot be.
- *
- * @example
- * export const aiChat = onCall(withRateLimit(answerChat, { limiter, policy: "ai-chat" }));
- */
-export function withRateLimit<Args extends [CallableRequest, ...unknown[]], Result>(
+/** Wraps a handler of `onCall`, see `withRateLimit` of lib.ts. */
+export type WithRateLimit = <Args extends [CallableRequest, ...unknown[]], Result>(
   handler: (...args: Args) => Result | Promise<Result>,
-  { limiter, policy: policyName, subject, cost = 1 }: RateLimitOptions<Args[0]>,
-): (...args: Args) => Promise<Result> {
-  return async (...args) => {
-    const [request] = args;
-    try {
-      const policy = await limiter.policy(policyName);
-      const limited = subject
-        ? await subject(request)
-        : subjectOf(policy, {
-            uid: request.auth?.uid,
-            appId: request.app?.appId,
-            ip: clientIp(request.rawRequest),
-          });
-      const options = { cost: typeof cost === "number" ? cost : cost(request) };
-      requireAllowed(await limiter.decide(policy, limited, options));
-    } catch (error) {
-      throw loadHttpsErrors().toHttpsError(error);
-    }
-    return handler(...args);
-  };
+  options: RateLimitOptions<Args[0]>,
+) => (...args: Args) => Promise<Result>;
+
+export function createWithRateLimit(loadHttps: LoadHttps): WithRateLimit {
+  return (handler, { limiter, policy: policyName, subject, cost = 1 }) =>
+    async (...args) => {
+      const [request] = args;
+      try {
+        const policy = await limiter.policy(policyName);
+        const limited = subject
+          ? await subject(request)
+          : subjectOf(policy, {
+              uid: request.auth?.uid,
+              appId: request.app?.appId,
+              ip: clientIp(request.rawRequest),
+            });
+        const options = { cost: typeof cost === "number" ? cost : cost(request) };
+        await requireAllowed(await limiter.decide(policy, limited, options), loadHttps);
+      } catch (error) {
+        throw toHttpsError(error, (await loadHttps()).HttpsError);
+      }
+      return handler(...args);
+    };
 }
