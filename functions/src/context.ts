@@ -17,6 +17,10 @@ import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
+import { FirestoreSessionStore } from "./session/firestore-session-store";
+import { RedisSessionStore } from "./session/redis-session-store";
+import { SessionMirror } from "./session/session-mirror";
+import { SessionService } from "./session/session-service";
 
 /** What the handlers work with. */
 export interface Context {
@@ -26,6 +30,8 @@ export interface Context {
   readonly quotaMirror: QuotaMirror;
   readonly quotaBackfill: QuotaBackfill;
   readonly rateLimiter: RateLimiter;
+  readonly sessionService: SessionService;
+  readonly sessionMirror: SessionMirror;
 }
 
 let instance: Context | undefined;
@@ -54,6 +60,8 @@ function createContext(): Context {
   const firestore = getFirestore(app);
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const redisSessions = new RedisSessionStore(redis, keys, config.session);
+  const firestoreSessions = new FirestoreSessionStore(firestore, config.session, logs);
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   return {
     config,
@@ -67,6 +75,8 @@ function createContext(): Context {
       new LocalRateLimitStore(),
       logs,
     ),
+    sessionService: new SessionService(redisSessions, firestoreSessions, config.session, logs),
+    sessionMirror: new SessionMirror(redisSessions, logs),
   };
 }
 

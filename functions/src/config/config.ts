@@ -1,5 +1,6 @@
 import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
+import { MAX_SESSION_TTL_SECONDS } from "../session/session";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 /** What the handlers and services need to know, checked and typed. */
@@ -19,6 +20,11 @@ export interface Config {
     readonly ttlSeconds: number;
     readonly missingProvider: "default-limit" | "deny";
     readonly onChange: "update" | "invalidate";
+    readonly mode: "firestore" | "dual-write" | "redis-primary";
+  };
+  readonly session: {
+    readonly collectionPath: string;
+    readonly ttlSeconds: number;
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: { readonly policies: readonly Policy[] };
@@ -116,6 +122,14 @@ export function parseConfig(values: ParamValues): Config {
     );
   }
 
+  const sessionCollectionPath = text("SESSION_COLLECTION_PATH");
+  if (sessionCollectionPath === text("QUOTA_COLLECTION_PATH")) {
+    report(
+      "SESSION_COLLECTION_PATH",
+      `got ${JSON.stringify(sessionCollectionPath)}; expected a collection apart from QUOTA_COLLECTION_PATH`,
+    );
+  }
+
   const config: Config = {
     redis: {
       host: text("REDIS_HOST"),
@@ -132,6 +146,11 @@ export function parseConfig(values: ParamValues): Config {
       missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
+    },
+    session: {
+      collectionPath: sessionCollectionPath,
+      ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
+      mode: text("MODE") as Config["session"]["mode"],
     },
     rateLimit: { policies: policies() },
     location,

@@ -2,7 +2,7 @@ import { HttpsError } from "firebase-functions/v2/https";
 import type { z } from "zod";
 
 import { ConfigError } from "../config/config";
-import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
+import { FirestoreUnavailableError } from "../firestore";
 import {
   InvalidCostError,
   InvalidIdempotencyKeyError,

@@ -2,7 +2,7 @@ import type { DocumentSnapshot } from "@google-cloud/firestore";
 import type { Change } from "firebase-functions/v1";
 
 import type { Context } from "../context";
-import { toVersion } from "../quota/firestore-quota-store";
+import { toVersion, versionAfter } from "../firestore";
 import type { ApplyOutcome } from "../quota/redis-quota-store";
 
 /** The parts of a Firestore trigger's context that the mirror needs. */
@@ -21,13 +21,11 @@ export async function mirrorQuota(
   event: ProviderEvent,
   context: () => Context,
 ): Promise<ApplyOutcome> {
-  // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
-  const version = after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
   return context().quotaMirror.mirror({
     providerId: after.ref.id,
     path: after.ref.path,
     data: after.data(),
-    version,
+    version: versionAfter(before, after),
     created: after.createTime ? toVersion(after.createTime) : 0,
     asOfMs: Date.parse(event.timestamp),
   });
