@@ -19,7 +19,7 @@ test.each([
   ["a date", { a: new Date(0) }, "data.a: got an instance of Date; expected a value of JSON"],
   ["a big integer", { a: 1n }, "data.a: got bigint; expected a value of JSON"],
   ["a list within a list", { a: [[1]] }, "data.a[0]: got a list within a list, which Firestore cannot hold"],
-  ["a gap in a list", { a: [1, , 2] }, "data.a[1]: got undefined; expected a value of JSON"], // eslint-disable-line no-sparse-arrays
+  ["a gap in a list", { a: [1, , 2] }, "data.a[1]: got undefined; expected a value of JSON"],
   ["half of a character", { a: "\ud800" }, "data.a: got a string with half of a character; expected"],
   ["a reserved name", { a: { __b__: 1 } }, 'data.a.__b__: got the name "__b__"; expected'],
   ["an empty name", { "": 1 }, 'data.: got the name ""; expected'],
