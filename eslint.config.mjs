@@ -1,6 +1,6 @@
 import tseslint from "typescript-eslint";
 
-const DOMAINS = ["quota", "rate-limit"];
+const DOMAINS = ["quota", "rate-limit", "session"];
 /** The files of the domains that make use of stores. */
 const SERVICES = [
   "memory-quotas",
@@ -9,6 +9,8 @@ const SERVICES = [
   "quota-service",
   "quota-sync",
   "rate-limiter",
+  "session-mirror",
+  "session-service",
 ];
 /** The files at the top of functions/src that only the entry file knows. */
 const ENTRY = [
@@ -107,7 +109,7 @@ const LAYERS = [
     ];
   }),
   layer(
-    ["observability/**/*.ts", "validation.ts", "deadline.ts"],
+    ["observability/**/*.ts", "validation.ts", "deadline.ts", "firestore.ts"],
     ...BEHIND_HANDLERS,
     IOREDIS,
     domains([...DOMAINS, "redis"], "What all layers use knows none of them."),

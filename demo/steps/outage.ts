@@ -3,7 +3,7 @@ import { CheckLoad, type LoadSample } from "../check-load.ts";
 import { formatMs } from "../latency.ts";
 import { committed, type ProviderWrite } from "../mirror-watch.ts";
 import { quotasInFirestore } from "../quotas.ts";
-import { toVersion } from "../../functions/dist/quota/firestore-quota-store.js";
+import { toVersion } from "../../functions/dist/firestore.js";
 import { parseStoredQuota } from "../../functions/dist/quota/stored-quota.js";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";

@@ -8,5 +8,12 @@ const deployables = require(
   extensionInstanceId() === undefined ? "./deployables/kit" : "./deployables/extension",
 ) as typeof kit;
 
-export const { mirrorQuota, checkQuota, consumeQuota, syncQuotas, backfillQuotas, checkRateLimit } =
-  deployables;
+export const {
+  mirrorQuota,
+  mirrorSession,
+  checkQuota,
+  consumeQuota,
+  syncQuotas,
+  backfillQuotas,
+  checkRateLimit,
+} = deployables;

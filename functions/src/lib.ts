@@ -44,7 +44,7 @@ export const withRateLimit = sdk.withRateLimit;
 
 export { ConfigError } from "./config/config";
 export type { LogSink } from "./observability/logs";
-export { FirestoreUnavailableError } from "./quota/firestore-quota-store";
+export { FirestoreUnavailableError } from "./firestore";
 export {
   InvalidCostError,
   InvalidIdempotencyKeyError,

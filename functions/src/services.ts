@@ -15,6 +15,10 @@ import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
+import { FirestoreSessionStore } from "./session/firestore-session-store";
+import { RedisSessionStore } from "./session/redis-session-store";
+import { SessionMirror } from "./session/session-mirror";
+import { SessionService } from "./session/session-service";
 
 /** What this product does, put together: for the deployed functions and for those of an app. */
 export interface Services {
@@ -23,6 +27,8 @@ export interface Services {
   readonly quotaMirror: QuotaMirror;
   readonly quotaBackfill: QuotaBackfill;
   readonly rateLimiter: RateLimiter;
+  readonly sessionService: SessionService;
+  readonly sessionMirror: SessionMirror;
   /** Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies. */
   close(): void;
 }
@@ -38,6 +44,8 @@ export function createServices(config: ServiceConfig, firestore: Firestore, logs
   });
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
+  const redisSessions = new RedisSessionStore(redis, keys, config.session);
+  const firestoreSessions = new FirestoreSessionStore(firestore, config.session, logs);
   const { policyCollection } = config.rateLimit;
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   const documents =
@@ -55,6 +63,8 @@ export function createServices(config: ServiceConfig, firestore: Firestore, logs
       new LocalRateLimitStore(),
       logs,
     ),
+    sessionService: new SessionService(redisSessions, firestoreSessions, config.session, logs),
+    sessionMirror: new SessionMirror(redisSessions, logs),
     close() {
       documents?.close();
       redis.close();

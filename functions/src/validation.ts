@@ -6,6 +6,30 @@ export function show(value: unknown): string {
   return json.length > 80 ? `${json.slice(0, 77)}...` : json;
 }
 
+/** Names that Firestore keeps for itself. */
+export const RESERVED_NAME = /^__.*__$/s;
+
+/** Whether a value can be the id of a Firestore document. */
+export function isDocumentId(value: unknown): value is string {
+  return (
+    typeof value === "string" &&
+    value.length > 0 &&
+    Buffer.byteLength(value) <= 1500 &&
+    value.isWellFormed() &&
+    !value.includes("/") &&
+    value !== "." &&
+    value !== ".." &&
+    !RESERVED_NAME.test(value)
+  );
+}
+
+/** Whether a value is a plain object: no array, and no instance of a class. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /** Names that callers choose: they become parts of keys, and are written to logs. */
 export const CALLERS_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 

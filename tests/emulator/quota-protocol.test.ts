@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 
 import { startFirestoreServer, type FirestoreServer } from "../../emulator/firestore/server.ts";
-import { FirestoreUnavailableError, toVersion } from "../../functions/src/quota/firestore-quota-store";
+import { FirestoreUnavailableError, toVersion } from "../../functions/src/firestore";
 import { withDeadline } from "../../functions/src/deadline";
 import type { QuotaSnapshot } from "../../functions/src/quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaMode } from "../../functions/src/quota/quota-service";

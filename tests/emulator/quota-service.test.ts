@@ -2,7 +2,7 @@ import type { Firestore } from "@google-cloud/firestore";
 import type { Redis } from "ioredis";
 
 import { mirrorQuota } from "../../functions/src/handlers/mirror-quota";
-import { FirestoreUnavailableError } from "../../functions/src/quota/firestore-quota-store";
+import { FirestoreUnavailableError } from "../../functions/src/firestore";
 import type { QuotaMirror } from "../../functions/src/quota/quota-mirror";
 import { NOT_KNOWN } from "../../functions/src/quota/stored-quota";
 import { RedisConnection } from "../../functions/src/redis/connection";

@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 
 import type { Context } from "../../functions/src/context.ts";
 import { mirrorQuota } from "../../functions/src/handlers/mirror-quota.ts";
-import { FirestoreUnavailableError, toVersion } from "../../functions/src/quota/firestore-quota-store.ts";
+import { FirestoreUnavailableError, toVersion } from "../../functions/src/firestore.ts";
 import { parseMarker } from "../../functions/src/quota/quota.ts";
 import type { QuotaMode } from "../../functions/src/quota/quota-service.ts";
 import { NOT_KNOWN, type StoredQuota } from "../../functions/src/quota/stored-quota.ts";

@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-import { GrpcStatus, type DocumentReference, type Firestore } from "@google-cloud/firestore";
+import {
+  GrpcStatus,
+  type DocumentReference,
+  type Firestore,
+  type WriteResult,
+} from "@google-cloud/firestore";
 
 import type { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store.ts";
 import { RedisUnavailableError, type RedisConnection } from "../../functions/src/redis/connection.ts";
@@ -45,6 +50,9 @@ export function steppedFirestore(actor: Actor, firestore: Firestore): Firestore 
     override(real, {
       get: () => step("get", () => real.get()),
       set: (data: object) => step("set", () => real.set(data)),
+      create: (data: object) => step("create", () => real.create(data)),
+      update: (...args: unknown[]) =>
+        step("update", () => (real.update as (...rest: unknown[]) => Promise<WriteResult>).apply(real, args)),
       collection: (path) => {
         const collection = real.collection(path);
         return override(collection, { doc: (id?: string) => reference(collection.doc(id!)) });

@@ -22,6 +22,7 @@ test("params that are not set have the form's defaults, also where the form send
   const config = parseConfig({ ...VALID, QUOTA_TTL_SECONDS: "", RATE_LIMIT_POLICIES: "" });
   expect(config).toEqual({
     redis: { host: "10.0.0.3", port: 6379, timeoutMs: 100, keyPrefix: "frq" },
+    session: { collectionPath: "sessions", ttlSeconds: 3600, mode: "dual-write" },
     quota: {
       collectionPath: "providers",
       usedField: "aiCallsUsed",

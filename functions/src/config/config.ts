@@ -1,5 +1,6 @@
 import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
+import { MAX_SESSION_TTL_SECONDS } from "../session/session";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 /** What the services need to know, checked and typed. */
@@ -19,6 +20,11 @@ export interface ServiceConfig {
     readonly ttlSeconds: number;
     readonly missingProvider: "default-limit" | "deny";
     readonly onChange: "update" | "invalidate";
+    readonly mode: "firestore" | "dual-write" | "redis-primary";
+  };
+  readonly session: {
+    readonly collectionPath: string;
+    readonly ttlSeconds: number;
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: {
@@ -127,6 +133,14 @@ function readServices({ text, integer, report }: ParamReader): ServiceConfig {
       `got ${JSON.stringify(limitField)}; expected a field apart from QUOTA_USED_FIELD, ${JSON.stringify(usedField)}`,
     );
   }
+  const sessionCollectionPath = text("SESSION_COLLECTION_PATH");
+  if (sessionCollectionPath === text("QUOTA_COLLECTION_PATH")) {
+    report(
+      "SESSION_COLLECTION_PATH",
+      `got ${JSON.stringify(sessionCollectionPath)}; expected a collection apart from QUOTA_COLLECTION_PATH`,
+    );
+  }
+
   return {
     redis: {
       host: text("REDIS_HOST"),
@@ -143,6 +157,11 @@ function readServices({ text, integer, report }: ParamReader): ServiceConfig {
       missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
+    },
+    session: {
+      collectionPath: sessionCollectionPath,
+      ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
+      mode: text("MODE") as Config["session"]["mode"],
     },
     rateLimit: {
       policies: readPolicies({ text, report }),

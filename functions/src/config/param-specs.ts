@@ -121,6 +121,18 @@ export const PARAM_SPECS = {
     required: true,
     expected: "update or invalidate",
   },
+  SESSION_COLLECTION_PATH: {
+    default: "sessions",
+    pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
+    required: true,
+    expected: "the path of a collection, such as sessions or tenants/acme/sessions, without wildcards",
+  },
+  SESSION_TTL_SECONDS: {
+    default: "3600",
+    pattern: /^[0-9]{2,7}$/,
+    required: true,
+    expected: "a number of seconds from 60 to 2592000",
+  },
   RATE_LIMIT_POLICIES: {
     default: "[]",
     required: false,

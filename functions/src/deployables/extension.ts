@@ -12,6 +12,7 @@ import { checkQuota as answerCheckQuota } from "../handlers/check-quota";
 import { checkRateLimit as answerCheckRateLimit } from "../handlers/check-rate-limit";
 import { consumeQuota as answerConsumeQuota } from "../handlers/consume-quota";
 import { mirrorQuota as applyProviderChange } from "../handlers/mirror-quota";
+import { mirrorSession as applySessionChange } from "../handlers/mirror-session";
 import { syncQuotas as runSync } from "../handlers/sync-quotas";
 
 /** As in extension.yaml, which also says where and behind what the functions run. */
@@ -20,6 +21,10 @@ const LONG_TIMEOUT_SECONDS = 540;
 export const mirrorQuota = firestore
   .document(expr`${params.QUOTA_COLLECTION_PATH}/{providerId}`)
   .onWrite((change, event) => applyProviderChange(change, event, context));
+
+export const mirrorSession = firestore
+  .document(expr`${params.SESSION_COLLECTION_PATH}/{sessionId}`)
+  .onWrite((change, event) => applySessionChange(change, event, context));
 
 export const checkQuota = onCall((call) => answerCheckQuota(call, context));
 

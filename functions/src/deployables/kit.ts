@@ -14,6 +14,7 @@ import { checkQuota as answerCheckQuota } from "../handlers/check-quota";
 import { checkRateLimit as answerCheckRateLimit } from "../handlers/check-rate-limit";
 import { consumeQuota as answerConsumeQuota } from "../handlers/consume-quota";
 import { mirrorQuota as applyProviderChange } from "../handlers/mirror-quota";
+import { mirrorSession as applySessionChange } from "../handlers/mirror-session";
 import { syncQuotas as runSync } from "../handlers/sync-quotas";
 
 const LONG_TIMEOUT_SECONDS = 540;
@@ -43,6 +44,13 @@ export const mirrorQuota = onDocumentWritten(
   { ...BEHIND_VPC, document: expr`${params.QUOTA_COLLECTION_PATH}/{providerId}` },
   async ({ data, time }) => {
     if (data !== undefined) await applyProviderChange(data, { timestamp: time }, context);
+  },
+);
+
+export const mirrorSession = onDocumentWritten(
+  { ...BEHIND_VPC, document: expr`${params.SESSION_COLLECTION_PATH}/{sessionId}` },
+  async ({ data, time }) => {
+    if (data !== undefined) await applySessionChange(data, { timestamp: time }, context);
   },
 );
 

@@ -1,7 +1,7 @@
 import type { HttpsError } from "firebase-functions/v2/https";
 
 import { ConfigError } from "../config/config";
-import { FirestoreUnavailableError } from "../quota/firestore-quota-store";
+import { FirestoreUnavailableError } from "../firestore";
 import {
   InvalidCostError,
   InvalidIdempotencyKeyError,

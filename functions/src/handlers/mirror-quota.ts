@@ -2,7 +2,7 @@ import type { DocumentSnapshot } from "@google-cloud/firestore";
 import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";
-import { toVersion } from "../quota/firestore-quota-store";
+import { changedDocument, toVersion, versionAfter } from "../firestore";
 import type { ApplyOutcome } from "../quota/redis-quota-store";
 
 /** The parts of a Firestore event that the mirror needs. */
@@ -21,15 +21,12 @@ export async function mirrorQuota(
   event: ProviderEvent,
   context: () => Context,
 ): Promise<ApplyOutcome> {
-  // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
-  const version = after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
-  // A missing snapshot has its path from the event's headers, where an id beyond ASCII is garbled.
-  const { ref } = after.exists ? after : before;
+  const ref = changedDocument(before, after);
   return context().quotaMirror.mirror({
     providerId: ref.id,
     path: ref.path,
     data: after.data(),
-    version,
+    version: versionAfter(before, after),
     created: after.createTime ? toVersion(after.createTime) : 0,
     asOfMs: Date.parse(event.timestamp),
   });

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 /** Where log entries go: `firebase-functions/logger`'s `write` in a function, anything in a test. */
 export type LogSink = (entry: {
   readonly severity: "DEBUG" | "INFO" | "WARNING" | "ERROR";
@@ -40,12 +42,12 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
-    redisClockAhead(providerId: string): void {
+    redisClockAhead(providerId?: string): void {
       summarise({
         severity: "WARNING",
         event: "redis_clock_ahead",
         message:
-          "A quota just read from Firestore was over 60 s old by Redis's clock and was not kept: set that clock.",
+          "What was just read from Firestore was over 60 s old by Redis's clock and was not kept: set that clock.",
         providerId,
       });
     },
@@ -54,7 +56,7 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       summarise({
         severity: "ERROR",
         event: "firestore_unavailable",
-        message: "A quota could not be read from Firestore.",
+        message: "Firestore gave no answer.",
         error: error.message,
       });
     },
@@ -107,6 +109,37 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
         event: "quota_mirrored",
         message: "A change of a provider document reached Redis.",
         providerId,
+        outcome,
+        lagMs,
+      });
+    },
+
+    sessionCacheBypassed(error: Error): void {
+      summarise({
+        severity: "WARNING",
+        event: "session_cache_bypassed",
+        message:
+          "A session was answered from Firestore, or not stored in Redis, because Redis gave no answer.",
+        error: error.message,
+      });
+    },
+
+    /** Who has a session's id has the session, so that its hash is logged. */
+    sessionDocumentInvalid(sessionId: string, problem: string): void {
+      summarise({
+        severity: "ERROR",
+        event: "session_document_invalid",
+        message: "A session's document holds no valid session, and counts as none.",
+        sessionIdSha256: createHash("sha256").update(sessionId).digest("hex"),
+        problem,
+      });
+    },
+
+    sessionMirrored(outcome: string, lagMs: number): void {
+      write({
+        severity: "DEBUG",
+        event: "session_mirrored",
+        message: "A change of a session's document reached Redis.",
         outcome,
         lagMs,
       });

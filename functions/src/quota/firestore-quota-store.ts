@@ -9,7 +9,7 @@ import {
   type Firestore,
 } from "@google-cloud/firestore";
 
-import { TimeUpError, withDeadline } from "../deadline";
+import { isConflict, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
 import type { Flush } from "./flush";
 import {
   CALL_RECORD_TTL_MS,
@@ -26,7 +26,7 @@ import {
   type QuotaSnapshot,
 } from "./quota";
 
-/** Limit of one operation; Firestore's client by itself retries for minutes. */
+/** Limit of one operation. */
 const TIMEOUT_MS = 10_000;
 
 /** Subcollection of a provider document: calls that had an idempotency key. A TTL policy on `expireAt` removes them. */
@@ -34,39 +34,6 @@ const CALLS = "quotaCalls";
 
 /** Calls that a document remembers: more than can come in between a write and its repetition. */
 const RECENT_CALLS = 20;
-
-/** Another writer was faster: the document is to be read again. */
-const CONFLICTS: readonly unknown[] = [
-  GrpcStatus.ABORTED,
-  GrpcStatus.ALREADY_EXISTS,
-  GrpcStatus.FAILED_PRECONDITION,
-  GrpcStatus.NOT_FOUND,
-];
-
-/** Firestore did not decide; what is wrong with the request itself has other codes. */
-const UNAVAILABLE: readonly unknown[] = [
-  ...CONFLICTS,
-  GrpcStatus.CANCELLED,
-  GrpcStatus.DEADLINE_EXCEEDED,
-  GrpcStatus.INTERNAL,
-  GrpcStatus.RESOURCE_EXHAUSTED,
-  GrpcStatus.UNAVAILABLE,
-  GrpcStatus.UNKNOWN,
-];
-
-/** Firestore gave no answer. `outcome` tells whether a call may have been counted. */
-export class FirestoreUnavailableError extends Error {
-  override readonly name = "FirestoreUnavailableError";
-  readonly code = "firestore-unavailable";
-
-  constructor(
-    path: string,
-    readonly outcome: "not-executed" | "unknown",
-    override readonly cause: Error,
-  ) {
-    super(`Firestore gave no answer for ${path}: ${cause.message}`);
-  }
-}
 
 /** Whether Redis counted the call is not known, so that Firestore must not count it again. */
 export class UnknownCallError extends Error {
@@ -80,15 +47,6 @@ export interface FirestoreDecision {
   readonly limit: number;
   readonly found: boolean;
   readonly snapshot?: QuotaSnapshot;
-}
-
-/** A time of Firestore's as a version: microseconds since the epoch, Firestore's own resolution. */
-export function toVersion(time: Timestamp): number {
-  return time.seconds * 1_000_000 + Math.floor(time.nanoseconds / 1000);
-}
-
-function toTimestamp(version: number): Timestamp {
-  return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
 }
 
 /** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
@@ -137,19 +95,15 @@ export class FirestoreQuotaStore {
   consume(call: QuotaCall): Promise<FirestoreDecision> {
     const document = this.document(call.providerId);
     const attempt = { callId: randomBytes(8).toString("base64url"), mayBeWritten: false };
-    const startedMs = Date.now();
-    const decide = async () => {
-      for (let retries = 0; ; retries++) {
+    const decide = () =>
+      retryConflicts(this.timeoutMs, async () => {
         try {
           return await this.tryToConsume(document, call, attempt);
         } catch (error) {
-          if (!CONFLICTS.includes((error as { code?: unknown }).code)) throw error;
-          attempt.mayBeWritten = false;
-          if (Date.now() - startedMs > this.timeoutMs) throw error;
-          await pause(Math.random() * Math.min(400, 10 * 2 ** retries));
+          if (isConflict(error)) attempt.mayBeWritten = false;
+          throw error;
         }
-      }
-    };
+      });
     return this.bounded(document.path, decide, () => attempt.mayBeWritten);
   }
 
@@ -313,20 +267,8 @@ export class FirestoreQuotaStore {
     };
   }
 
-  private async bounded<T>(path: string, work: () => Promise<T>, mayBeWritten = () => false): Promise<T> {
-    try {
-      return await withDeadline(work(), this.timeoutMs, `no answer within ${this.timeoutMs} ms`);
-    } catch (error) {
-      const { code } = error as { code?: unknown };
-      if (error instanceof TimeUpError || UNAVAILABLE.includes(code)) {
-        throw new FirestoreUnavailableError(
-          path,
-          mayBeWritten() ? "unknown" : "not-executed",
-          error as Error,
-        );
-      }
-      throw error;
-    }
+  private bounded<T>(path: string, work: () => Promise<T>, mayBeWritten?: () => boolean): Promise<T> {
+    return withinTimeLimit(path, this.timeoutMs, work, mayBeWritten);
   }
 }
 
@@ -338,8 +280,4 @@ function recentCalls(data: DocumentData | undefined): readonly unknown[] {
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,4 +1,4 @@
-import { FirestoreUnavailableError } from "./firestore-quota-store";
+import { FirestoreUnavailableError } from "../firestore";
 import {
   assessQuota,
   callName,

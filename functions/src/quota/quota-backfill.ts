@@ -1,7 +1,7 @@
 import { FieldPath, type Firestore } from "@google-cloud/firestore";
 
+import { toVersion } from "../firestore";
 import type { Logs } from "../observability/logs";
-import { toVersion } from "./firestore-quota-store";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, SYNC_FIELD, type QuotaFields } from "./quota";
 import type { RedisQuotaStore } from "./redis-quota-store";
 

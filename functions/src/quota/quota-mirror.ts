@@ -1,7 +1,5 @@
-import { ExponentialBackoff, handleType, retry } from "cockatiel";
-
 import type { Logs } from "../observability/logs";
-import { RedisUnavailableError } from "../redis/connection";
+import { untilRedisAnswers } from "../redis/retry";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, type Quota, type QuotaFields } from "./quota";
 import type { ApplyOutcome, RedisQuotaStore } from "./redis-quota-store";
 
@@ -21,15 +19,6 @@ export interface ProviderChange {
 export interface QuotaMirrorOptions extends QuotaFields {
   readonly onChange: "update" | "invalidate";
 }
-
-/**
- * A lost change would be stale for a whole TTL, and applying one is safe to repeat: 12 attempts in about 20 s, or under
- * 50 s if each waits the longest REDIS_TIMEOUT_MS.
- */
-const untilRedisAnswers = retry(handleType(RedisUnavailableError), {
-  maxAttempts: 11,
-  backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 4000 }),
-});
 
 /** Keeps Redis in step with the provider documents. */
 export class QuotaMirror {

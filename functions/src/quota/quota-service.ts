@@ -1,10 +1,7 @@
+import { FirestoreUnavailableError } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { RedisUnavailableError } from "../redis/connection";
-import {
-  FirestoreUnavailableError,
-  UnknownCallError,
-  type FirestoreQuotaStore,
-} from "./firestore-quota-store";
+import { UnknownCallError, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
   assessQuota,
   parseCost,

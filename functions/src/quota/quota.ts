@@ -1,4 +1,4 @@
-import { CALLERS_NAME, show } from "../validation";
+import { CALLERS_NAME, isDocumentId, isMap, show } from "../validation";
 
 /** A provider's quota: how many calls it has used, and how many it may use. */
 export interface Quota {
@@ -99,16 +99,7 @@ export class InvalidProviderIdError extends Error {
  * @throws InvalidProviderIdError
  */
 export function parseProviderId(value: unknown): string {
-  const valid =
-    typeof value === "string" &&
-    value.length > 0 &&
-    Buffer.byteLength(value) <= 1500 &&
-    value.isWellFormed() &&
-    !value.includes("/") &&
-    value !== "." &&
-    value !== ".." &&
-    !/^__.*__$/s.test(value);
-  if (!valid) throw new InvalidProviderIdError(value);
+  if (!isDocumentId(value)) throw new InvalidProviderIdError(value);
   return value;
 }
 
@@ -193,12 +184,6 @@ export function parseMarker(data: Readonly<Record<string, unknown>> | undefined)
 /** What a provider without a document may use; undefined if nothing. */
 export function missingLimit({ missingProvider, defaultLimit }: MissingProvider): number | undefined {
   return missingProvider === "deny" ? undefined : defaultLimit;
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** What is left of a quota. */

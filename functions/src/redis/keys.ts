@@ -76,6 +76,11 @@ export class Keys {
     return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;
   }
 
+  /** String with one session. */
+  session(sessionId: string): string {
+    return `${this.bucket(sessionId)}:s:${sessionId}`;
+  }
+
   /** String with what a subject was charged under a policy; the shape of its limits tells old counts from new. */
   rateLimit(policy: string, shape: string, subject: string): string {
     return `${this.bucket(subject)}:r:${policy}:${shape}:${subject}`;

@@ -1,0 +1,110 @@
+import {
+  GrpcStatus,
+  Timestamp,
+  type DocumentReference,
+  type DocumentSnapshot,
+} from "@google-cloud/firestore";
+
+import { TimeUpError, withDeadline } from "./deadline";
+
+/** Another writer was faster: the document is to be read again. */
+const CONFLICTS: readonly unknown[] = [
+  GrpcStatus.ABORTED,
+  GrpcStatus.ALREADY_EXISTS,
+  GrpcStatus.FAILED_PRECONDITION,
+  GrpcStatus.NOT_FOUND,
+];
+
+/** Firestore did not decide; what is wrong with the request itself has other codes. */
+const UNAVAILABLE: readonly unknown[] = [
+  ...CONFLICTS,
+  GrpcStatus.CANCELLED,
+  GrpcStatus.DEADLINE_EXCEEDED,
+  GrpcStatus.INTERNAL,
+  GrpcStatus.RESOURCE_EXHAUSTED,
+  GrpcStatus.UNAVAILABLE,
+  GrpcStatus.UNKNOWN,
+];
+
+/** Firestore gave no answer. `outcome` tells whether what was asked for may have been written. */
+export class FirestoreUnavailableError extends Error {
+  override readonly name = "FirestoreUnavailableError";
+  readonly code = "firestore-unavailable";
+
+  constructor(
+    path: string,
+    readonly outcome: "not-executed" | "unknown",
+    override readonly cause: Error,
+  ) {
+    super(`Firestore gave no answer for ${path}: ${cause.message}`);
+  }
+}
+
+/** Whether another writer came in between a read and the conditional write that followed it. */
+export function isConflict(error: unknown): boolean {
+  return CONFLICTS.includes((error as { code?: unknown }).code);
+}
+
+/** Repeats a read and a conditional write until no other writer comes in between, or so much time has passed. */
+export async function retryConflicts<T>(timeoutMs: number, attempt: () => Promise<T>): Promise<T> {
+  const startedMs = Date.now();
+  for (let retries = 0; ; retries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isConflict(error) || Date.now() - startedMs > timeoutMs) throw error;
+      await pause(Math.random() * Math.min(400, 10 * 2 ** retries));
+    }
+  }
+}
+
+/**
+ * Uses Firestore for so long at most; its client by itself retries for minutes.
+ *
+ * @param path what is told of where, in the error
+ * @throws FirestoreUnavailableError
+ */
+export async function withinTimeLimit<T>(
+  path: string,
+  timeoutMs: number,
+  work: () => Promise<T>,
+  mayBeWritten = () => false,
+): Promise<T> {
+  try {
+    return await withDeadline(work(), timeoutMs, `no answer within ${timeoutMs} ms`);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (error instanceof TimeUpError || UNAVAILABLE.includes(code)) {
+      throw new FirestoreUnavailableError(path, mayBeWritten() ? "unknown" : "not-executed", error as Error);
+    }
+    throw error;
+  }
+}
+
+/** A time of Firestore's as a version: microseconds since the epoch, Firestore's own resolution. */
+export function toVersion(time: Timestamp): number {
+  return time.seconds * 1_000_000 + Math.floor(time.nanoseconds / 1000);
+}
+
+/** The time that {@link toVersion} made a version of. */
+export function toTimestamp(version: number): Timestamp {
+  return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
+}
+
+/**
+ * The document that an event is about. A snapshot of no document has its path from the event's headers, where an id
+ * beyond ASCII is garbled (firebase-functions 7, second generation).
+ */
+export function changedDocument(before: DocumentSnapshot, after: DocumentSnapshot): DocumentReference {
+  return (after.exists ? after : before).ref;
+}
+
+/** The version that a change leaves behind. */
+export function versionAfter(before: DocumentSnapshot, after: DocumentSnapshot): number {
+  // A deleted document has no update time. One above that of what was deleted is below that of any document after it.
+  return after.updateTime ? toVersion(after.updateTime) : toVersion(before.updateTime!) + 1;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,118 @@
+import { Batcher } from "../redis/batcher";
+import type { RedisConnection } from "../redis/connection";
+import type { Keys } from "../redis/keys";
+import { applySession, destroySession, touchSession, writeSession } from "../redis/lua.generated";
+import { runScript } from "../redis/script";
+import { destroyedForMs, type SessionSnapshot, type UnstoredSession } from "./session";
+import type { SessionData } from "./session-data";
+import { DESTROYED, NOT_STORED, parseStoredSession } from "./stored-session";
+
+/**
+ * What Redis knows of a session: what it holds, and the version if Firestore holds the same; that there is none; that it
+ * was destroyed; or nothing.
+ */
+export type SessionEntry =
+  | { readonly kind: "session"; readonly data: SessionData; readonly storedVersion: number | undefined }
+  | { readonly kind: "absent" | "destroyed" | "miss" };
+
+/**
+ * What a touch found: a session, how long its document has left, and what Redis alone holds if it has nothing left; that
+ * there is no session; or nothing.
+ */
+export type TouchOutcome =
+  | { readonly kind: "touched"; readonly storedMs: number; readonly unstored: UnstoredSession | undefined }
+  | { readonly kind: "none" }
+  | { readonly kind: "miss" };
+
+/**
+ * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
+ * entry where there is none.
+ */
+export type ApplyOutcome = "applied" | "superseded" | "late";
+
+/** So many reads travel as one: sessions are large. */
+const BATCH = 16;
+
+/**
+ * Life of the knowledge that there is no session: long enough to keep out what is late, and no longer, as anyone may ask
+ * for sessions that do not exist.
+ */
+const ABSENT_MS = 120_000;
+
+/** Sessions in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
+export class RedisSessionStore {
+  private readonly reads = new Batcher<string, SessionEntry>((ids) => this.readMany(ids), BATCH);
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly keys: Keys,
+    private readonly options: { readonly ttlSeconds: number },
+  ) {}
+
+  read(sessionId: string): Promise<SessionEntry> {
+    return this.reads.ask(sessionId);
+  }
+
+  /**
+   * Stores a snapshot, unless Redis knows as new a version. Safe to repeat, and in any order.
+   *
+   * @param how `anew` if the caller has just set the session: its life is what the snapshot says, whatever touches gave
+   */
+  async apply(
+    sessionId: string,
+    { state, version, asOfMs }: SessionSnapshot,
+    { anew = false }: { readonly anew?: boolean } = {},
+  ): Promise<ApplyOutcome> {
+    const alive = typeof state === "object";
+    return (await runScript(this.redis, applySession, {
+      entry: this.keys.session(sessionId),
+      version,
+      asOfMs,
+      storedUntilMs: alive ? state.expiresAtMs : state === "destroyed" ? DESTROYED : NOT_STORED,
+      anew: anew ? 1 : 0,
+      goneMs: state === "destroyed" ? this.destroyedMs : ABSENT_MS,
+      json: alive ? JSON.stringify(state.data) : "",
+    })) as ApplyOutcome;
+  }
+
+  /** Writes a session that Redis alone holds; false if it was destroyed. */
+  async write(sessionId: string, data: SessionData, ttlMs: number): Promise<boolean> {
+    const entry = this.keys.session(sessionId);
+    const json = JSON.stringify(data);
+    return (await runScript(this.redis, writeSession, { entry, ttlMs, json })) === 1;
+  }
+
+  /** Prolongs the life of a session to so many milliseconds from now; never shortens it. */
+  async touch(sessionId: string, ttlMs: number): Promise<TouchOutcome> {
+    const entry = this.keys.session(sessionId);
+    const reply = (await runScript(this.redis, touchSession, { entry, ttlMs })) as
+      [] | [0] | [1, storedMs: number, version: number, json: string];
+    if (reply[0] === undefined) return { kind: "miss" };
+    if (reply[0] === 0) return { kind: "none" };
+    const [, storedMs, version, json] = reply;
+    const unstored = json === "" ? undefined : { data: JSON.parse(json) as SessionData, version };
+    return { kind: "touched", storedMs, unstored };
+  }
+
+  /** Destroys a session that Redis alone holds. */
+  async destroy(sessionId: string): Promise<void> {
+    const entry = this.keys.session(sessionId);
+    await runScript(this.redis, destroySession, { entry, goneMs: this.destroyedMs });
+  }
+
+  private async readMany(sessionIds: readonly string[]): Promise<SessionEntry[]> {
+    const keys = sessionIds.map((id) => this.keys.session(id));
+    const entries = await this.redis.run((redis) => redis.mgetBuffer(...keys));
+    return entries.map((buffer): SessionEntry => {
+      const entry = parseStoredSession(buffer);
+      if (entry === undefined) return { kind: "miss" };
+      const { data, storedUntilMs, version } = entry;
+      if (data === undefined) return { kind: storedUntilMs === DESTROYED ? "destroyed" : "absent" };
+      return { kind: "session", data, storedVersion: storedUntilMs === NOT_STORED ? undefined : version };
+    });
+  }
+
+  private get destroyedMs(): number {
+    return destroyedForMs(this.options.ttlSeconds);
+  }
+}

@@ -1,0 +1,105 @@
+import { isMap, RESERVED_NAME, show } from "../validation";
+
+/** What JSON and Firestore can both hold. */
+export type SessionValue =
+  null | boolean | number | string | readonly SessionValue[] | { readonly [name: string]: SessionValue };
+
+/** What an app keeps in a session. */
+export type SessionData = Readonly<Record<string, SessionValue>>;
+
+/** Limit of a session's JSON in UTF-8. */
+export const MAX_SESSION_BYTES = 65_536;
+
+/** Firestore's limit for values within each other. */
+const MAX_DEPTH = 20;
+
+/** Firestore's limit for the name of a field. */
+const MAX_NAME_BYTES = 1500;
+
+/** A session holds something that JSON or Firestore cannot; `path` says where. */
+export class InvalidSessionDataError extends Error {
+  override readonly name = "InvalidSessionDataError";
+  readonly code = "invalid-argument";
+
+  constructor(
+    readonly path: string,
+    problem: string,
+  ) {
+    super(`${path}: ${problem}`);
+  }
+}
+
+/** A session is too large. */
+export class SessionTooLargeError extends Error {
+  override readonly name = "SessionTooLargeError";
+  readonly code = "session-too-large";
+  readonly limit = MAX_SESSION_BYTES;
+
+  constructor(readonly bytes: number) {
+    super(`data: got ${bytes} bytes of JSON; expected at most ${MAX_SESSION_BYTES}`);
+  }
+}
+
+/**
+ * Checks that a value can be a session's data, and copies it, so that a later change of it does no harm.
+ *
+ * @throws InvalidSessionDataError, SessionTooLargeError
+ */
+export function parseSessionData(value: unknown): SessionData {
+  if (!isMap(value)) throw new InvalidSessionDataError("data", `${got(value)}; expected a plain object`);
+  checkMap(value, "data", 1);
+  const json = JSON.stringify(value);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > MAX_SESSION_BYTES) throw new SessionTooLargeError(bytes);
+  return JSON.parse(json) as SessionData;
+}
+
+function checkMap(map: Readonly<Record<string, unknown>>, path: string, depth: number): void {
+  for (const [name, value] of Object.entries(map)) {
+    const at = `${path}.${name.length > 80 ? `${name.slice(0, 77)}...` : name}`;
+    const valid =
+      name !== "" &&
+      name.isWellFormed() &&
+      Buffer.byteLength(name) <= MAX_NAME_BYTES &&
+      !RESERVED_NAME.test(name);
+    if (!valid) {
+      throw new InvalidSessionDataError(
+        at,
+        `got the name ${show(name)}; expected 1 to ${MAX_NAME_BYTES} bytes, not __x__`,
+      );
+    }
+    checkValue(value, at, depth + 1);
+  }
+}
+
+function checkValue(value: unknown, path: string, depth: number): void {
+  // A cycle ends here as well.
+  if (depth > MAX_DEPTH) {
+    throw new InvalidSessionDataError(
+      path,
+      `is nested more than ${MAX_DEPTH} levels deep, or contains itself`,
+    );
+  }
+  if (value === null || typeof value === "boolean" || Number.isFinite(value)) return;
+  if (typeof value === "string" && value.isWellFormed()) return;
+  if (isMap(value)) return checkMap(value, path, depth);
+  if (!Array.isArray(value)) {
+    throw new InvalidSessionDataError(path, `${got(value)}; expected a value of JSON`);
+  }
+  // Not forEach, which passes over what is missing.
+  for (const [i, element] of value.entries()) {
+    const at = `${path}[${i}]`;
+    if (Array.isArray(element)) {
+      throw new InvalidSessionDataError(at, "got a list within a list, which Firestore cannot hold");
+    }
+    checkValue(element, at, depth + 1);
+  }
+}
+
+/** Names what a value is; it is not shown, as sessions hold secrets. */
+function got(value: unknown): string {
+  if (typeof value === "number") return `got ${value}`;
+  if (typeof value === "string") return "got a string with half of a character";
+  if (typeof value !== "object" || value === null) return `got ${value === null ? "null" : typeof value}`;
+  return Array.isArray(value) ? "got a list" : `got an instance of ${value.constructor?.name ?? "a class"}`;
+}

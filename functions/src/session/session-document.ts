@@ -1,0 +1,45 @@
+import { Timestamp, type DocumentData } from "@google-cloud/firestore";
+
+import { isMap } from "../validation";
+import { InvalidSessionDataError, parseSessionData, SessionTooLargeError } from "./session-data";
+import type { Session, SessionSnapshot } from "./session";
+
+/** A session's document holds neither a session nor the mark of one that was destroyed. */
+export class InvalidSessionDocumentError extends Error {
+  override readonly name = "InvalidSessionDocumentError";
+  readonly code = "invalid-session-document";
+}
+
+/** The fields of a session's document. A TTL policy on `expiresAt` removes it when it has expired. */
+export function sessionFields({ data, expiresAtMs }: Session): DocumentData {
+  return { data, expiresAt: Timestamp.fromMillis(expiresAtMs) };
+}
+
+/**
+ * The fields of the document that stays in place of a destroyed session: a deleted one could not tell a write that was
+ * under way from a new session.
+ */
+export function destroyedFields({ expiresAtMs }: Pick<Session, "expiresAtMs">): DocumentData {
+  return { destroyed: true, expiresAt: Timestamp.fromMillis(expiresAtMs) };
+}
+
+/**
+ * Reads a session's document; whether it has expired is for the caller to see.
+ *
+ * @throws InvalidSessionDocumentError
+ */
+export function parseSessionDocument(document: DocumentData | undefined): SessionSnapshot["state"] {
+  if (document === undefined) return "absent";
+  if (document["destroyed"] === true) return "destroyed";
+  const { data, expiresAt } = document;
+  if (!(expiresAt instanceof Timestamp)) {
+    throw new InvalidSessionDocumentError("expiresAt: expected a timestamp");
+  }
+  if (!isMap(data)) throw new InvalidSessionDocumentError("data: expected a map");
+  try {
+    return { data: parseSessionData(data), expiresAtMs: expiresAt.toMillis() };
+  } catch (error) {
+    if (!(error instanceof InvalidSessionDataError || error instanceof SessionTooLargeError)) throw error;
+    throw new InvalidSessionDocumentError(error.message);
+  }
+}
