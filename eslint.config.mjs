@@ -4,6 +4,7 @@ const DOMAINS = ["quota", "rate-limit", "session"];
 /** The files of the domains that make use of stores. */
 const SERVICES = [
   "memory-quotas",
+  "memory-sessions",
   "quota-backfill",
   "quota-mirror",
   "quota-service",

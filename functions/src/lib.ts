@@ -4,7 +4,7 @@ import { createSdk } from "./sdk/sdk";
 const sdk = createSdk(requireHttps);
 
 /**
- * Quotas and rate limits for an app's own code. Make it once, at the top of a module. Settings are read at the first
+ * Quotas, rate limits and sessions for an app's own code. Make it once, at the top of a module. Settings are read at the first
  * call, since the Firebase CLI loads the module without its environment to list the functions; the one connection to
  * Redis is opened then too. Bad settings make every call throw ConfigError, which names them all, with what they got and
  * what is valid.
@@ -65,7 +65,21 @@ export { CallerUnknownError } from "./rate-limit/subject";
 export { RedisUnavailableError } from "./redis/connection";
 export { rateLimitMiddleware, withHttpRateLimit } from "./sdk/http-rate-limit";
 export type { Limiter } from "./sdk/limiter";
-export type { RedisQuota } from "./sdk/sdk";
+export type { RedisQuota, SessionClient } from "./sdk/sdk";
 export { UnknownOptionError, type RedisQuotaOptions } from "./sdk/options";
 export type { QuotaClient, QuotaOptions } from "./sdk/with-quota";
 export type { RateLimitOptions } from "./sdk/with-rate-limit";
+export {
+  InvalidSessionIdError,
+  InvalidSessionTtlError,
+  SessionDestroyedError,
+  SessionStillCachedError,
+  SessionUnavailableError,
+} from "./session/session";
+export {
+  InvalidSessionDataError,
+  SessionTooLargeError,
+  type SessionData,
+  type SessionValue,
+} from "./session/session-data";
+export type { FoundSession, SessionLife } from "./session/session-service";

@@ -3,12 +3,21 @@ import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-l
 import { createTestRedisQuota } from "../../functions/src/testing";
 import { QUOTA_CLIENT_CASES } from "../cases/quota-client.ts";
 import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
+import { SESSION_CLIENT_CASES } from "../cases/session-client.ts";
 import { expectCase } from "../harness/rate-limit-case.ts";
 
 describe("quotas in memory", () => {
   test.each(QUOTA_CLIENT_CASES)("$name", async ({ run }) => {
     const { quota, setProvider } = createTestRedisQuota();
     await run({ quota, setProvider: async (...document) => setProvider(...document) });
+  });
+});
+
+describe("sessions in memory", () => {
+  test.each(SESSION_CLIENT_CASES)("$name", async ({ run }) => {
+    let nowMs = Date.UTC(2030, 0, 1);
+    const { sessions } = createTestRedisQuota({ now: () => nowMs });
+    await run(sessions, async (ms) => void (nowMs += ms));
   });
 });
 

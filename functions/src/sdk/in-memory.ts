@@ -5,6 +5,7 @@ import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
 import type { RateLimitStore } from "../rate-limit/rate-limit-store";
 import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
+import { MemorySessions } from "../session/memory-sessions";
 import { createLimiter } from "./limiter";
 import type { LoadHttps } from "./load-https";
 import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
@@ -13,7 +14,7 @@ import type { RedisQuota } from "./sdk";
 export interface TestRedisQuotaOptions extends Omit<RedisQuotaOptions, "firestore"> {
   /** Provider documents by id, as Firestore would hold them. */
   readonly providers?: Readonly<Record<string, ProviderDocument>>;
-  /** The clock of rate limits, Unix time in milliseconds: `Date.now` unless told. */
+  /** The clock of rate limits and sessions, Unix time in milliseconds: `Date.now` unless told. */
   readonly now?: () => number;
 }
 
@@ -23,7 +24,7 @@ export interface TestRedisQuota extends RedisQuota {
   setProvider(providerId: string, document: ProviderDocument | undefined): void;
   /**
    * Has Redis answer from now on, which it does at first; or Firestore alone, as while Redis is away; or neither, so
-   * that quotas throw FirestoreUnavailableError.
+   * that quotas and sessions throw FirestoreUnavailableError.
    */
   answerFrom(source: "redis" | "firestore" | "neither"): void;
 }
@@ -37,6 +38,7 @@ export function createInMemory(
   const config = parseOptions({ redisHost: "in-memory", ...settings }, readEnvironment());
   const quotas = new MemoryQuotas(config.quota);
   for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
+  const sessions = new MemorySessions(config.session, now);
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   const shared = new InterruptibleStore(new LocalRateLimitStore(now, "redis"));
   const local = new LocalRateLimitStore(now);
@@ -44,10 +46,11 @@ export function createInMemory(
   return {
     quota: quotas,
     limiter: createLimiter(() => limiter, loadHttps),
+    sessions,
     close: () => {},
     setProvider: (providerId, document) => quotas.setProvider(providerId, document),
     answerFrom(source) {
-      quotas.source = source === "neither" ? undefined : source;
+      quotas.source = sessions.source = source === "neither" ? undefined : source;
       shared.available = source === "redis";
     },
   };

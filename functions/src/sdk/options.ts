@@ -34,6 +34,10 @@ export interface RedisQuotaOptions {
   readonly quotaTtlSeconds?: number;
   /** What holds for a provider without a document: `default-limit`, the default, or `deny`. */
   readonly missingProvider?: ServiceConfig["quota"]["missingProvider"];
+  /** Collection of the sessions: `sessions` by default. */
+  readonly sessionCollectionPath?: string;
+  /** How long a session lives after its last `set` or `touch`: 60 or more; 3600 by default. */
+  readonly sessionTtlSeconds?: number;
   /** Rate-limit policies; in the environment, a JSON array of them. None by default. */
   readonly rateLimitPolicies?: readonly PolicyInput[];
   /** Collection whose documents are policies too, in force within seconds of a change. None by default. */
@@ -58,6 +62,8 @@ const PARAMS: Readonly<Record<Setting, ParamName>> = {
   quotaDefaultLimit: "QUOTA_DEFAULT_LIMIT",
   quotaTtlSeconds: "QUOTA_TTL_SECONDS",
   missingProvider: "MISSING_PROVIDER",
+  sessionCollectionPath: "SESSION_COLLECTION_PATH",
+  sessionTtlSeconds: "SESSION_TTL_SECONDS",
   rateLimitPolicies: "RATE_LIMIT_POLICIES",
   rateLimitPolicyCollection: "RATE_LIMIT_POLICY_COLLECTION",
 };

@@ -4,16 +4,21 @@ import { readEnvironment } from "../config/environment";
 import { defaultFirestore } from "../default-firestore";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
+import type { SessionService } from "../session/session-service";
 import { createLimiter, type Limiter } from "./limiter";
 import type { LoadHttps } from "./load-https";
 import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
 import { createWithQuota, type QuotaClient, type WithQuota } from "./with-quota";
 import { createWithRateLimit, type WithRateLimit } from "./with-rate-limit";
 
+/** Sessions of an app's users. */
+export type SessionClient = Pick<SessionService, "get" | "set" | "touch" | "destroy">;
+
 /** What `createRedisQuota` makes. */
 export interface RedisQuota {
   readonly quota: QuotaClient;
   readonly limiter: Limiter;
+  readonly sessions: SessionClient;
   /**
    * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies: so that
    * the process can end.
@@ -56,6 +61,12 @@ function createRedisQuota(
       refund: async (...call) => services().quotaService.refund(...call),
     },
     limiter: createLimiter(() => services().rateLimiter, loadHttps),
+    sessions: {
+      get: async (sessionId) => services().sessionService.get(sessionId),
+      set: async (...call) => services().sessionService.set(...call),
+      touch: async (...call) => services().sessionService.touch(...call),
+      destroy: async (sessionId) => services().sessionService.destroy(sessionId),
+    },
     close: () => made?.close(),
   };
 }
