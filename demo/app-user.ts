@@ -40,10 +40,20 @@ export class AppUser {
     return this.#call("checkRateLimit", data);
   }
 
+  /** Asks the app's own function. */
+  chat(providerId: string): Promise<Timed<{ remaining: number; source: string }>> {
+    const url = this.#project.appFunctionUrl("aiChat");
+    return this.#callUrl(url, "aiChat", { providerId, question: "how?" });
+  }
+
+  #call<Answer>(name: string, data: unknown): Promise<Timed<Answer>> {
+    return this.#callUrl(this.#project.functionUrl(name), name, data);
+  }
+
   /** @throws CallableError as the function answers it; Error when it does not answer in time */
-  async #call<Answer>(name: string, data: unknown): Promise<Timed<Answer>> {
+  async #callUrl<Answer>(url: string, name: string, data: unknown): Promise<Timed<Answer>> {
     const startedAt = performance.now();
-    const call = callFunction(this.#project.functionUrl(name), data, { idToken: this.#idToken });
+    const call = callFunction(url, data, { idToken: this.#idToken });
     const answer = (await withinTime(call, name)) as Answer;
     return { answer, ms: performance.now() - startedAt };
   }

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { formatMs } from "./latency.ts";
 import { Report } from "./report.ts";
 import { CleanUp, type Stack, startStack } from "./stack.ts";
+import { chat } from "./steps/ai-chat.ts";
 import { refuseBadInput } from "./steps/bad-input.ts";
 import { propagateChanges } from "./steps/changes.ts";
 import { checkAll } from "./steps/checks.ts";
@@ -32,6 +33,7 @@ const STEPS: [title: string, step: Step][] = [
   ["Change a limit, delete a provider", propagateChanges],
   ["Consume quotas", consumeQuotas],
   ["Reach a rate limit", hitRateLimit],
+  ["Chat through the app's own function", chat],
   ["Stop Redis and start it again", surviveOutage],
   ["Refuse bad input", refuseBadInput],
 ];

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type App, deleteApp, initializeApp } from "firebase-admin/app";
 import { type CollectionReference, getFirestore } from "firebase-admin/firestore";
 import type { Redis } from "ioredis";
@@ -22,13 +23,16 @@ export const AI_CHAT = {
 } as const;
 
 /** What the extension is installed with; the other params have their defaults. */
-const PARAMS = {
+export const PARAMS = {
   KEY_PREFIX,
   QUOTA_DEFAULT_LIMIT: String(DEFAULT_LIMIT),
   ON_CHANGE: "update",
   MISSING_PROVIDER: "default-limit",
   RATE_LIMIT_POLICIES: JSON.stringify([AI_CHAT]),
 };
+
+/** The app's own functions. */
+const EXAMPLE = join(import.meta.dirname, "../examples/ai-chat");
 
 /** A deployed app in small: the extension in the emulators, its Redis, and the clients that the demo looks with. */
 export interface Stack {
@@ -93,7 +97,13 @@ async function startEmulators(
   const tick = setInterval(() => report.progress(`starting the Firebase emulators, ${elapsed()}`), 500);
   try {
     const which = official ? { official } : {};
-    const emulators = await startFirebaseEmulators({ redisPort, params: PARAMS, ...which });
+    const env = { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redisPort), ...PARAMS };
+    const emulators = await startFirebaseEmulators({
+      redisPort,
+      params: PARAMS,
+      codebase: { path: EXAMPLE, env },
+      ...which,
+    });
     report.value("Firebase emulators with the extension", `ready after ${elapsed()}`);
     return emulators;
   } finally {

@@ -1,5 +1,5 @@
 import { AppUser } from "../app-user.ts";
-import { openInProcessQuota } from "../in-process-quota.ts";
+import { openServices } from "../in-process-services.ts";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";
 
@@ -39,7 +39,7 @@ async function consumeInRedis(stack: Stack, report: Report): Promise<void> {
   await Promise.all(
     ids.map((id) => stack.providers.doc(id).set({ aiCallsUsed: 0, aiCallsLimit: LIMIT_PER_PROVIDER })),
   );
-  const { service, sync, close } = openInProcessQuota(stack, "redis-primary");
+  const { quotaService: service, quotaSync: sync, close } = openServices(stack, "redis-primary");
   try {
     await Promise.all(ids.map((id) => service.check(id)));
     const startedAt = performance.now();

@@ -1,5 +1,5 @@
 import type { QuotaService } from "../../functions/dist/quota/quota-service.js";
-import { openInProcessQuota } from "../in-process-quota.ts";
+import { openServices } from "../in-process-services.ts";
 import { summarize } from "../latency.ts";
 import { forgetQuotas, quotasInFirestore } from "../quotas.ts";
 import type { Report } from "../report.ts";
@@ -11,7 +11,7 @@ export async function checkInProcess(stack: Stack, report: Report): Promise<void
     "QuotaService.check of the built package, called in this process one after another, without HTTP.",
   );
   const ids = [...(await quotasInFirestore(stack)).keys()];
-  const { service, close } = openInProcessQuota(stack, "dual-write");
+  const { quotaService: service, close } = openServices(stack, "dual-write");
   try {
     await service.check(ids[0]!); // connects
     const byRedis = await timeChecks(service, ids, "redis");
