@@ -10,6 +10,7 @@ const project = (name, settings = {}) => ({
   testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
   transform: { "\\.(ts|mjs)$": compile, [`/node_modules/(${ES_MODULES})/.+\\.js$`]: compile },
   transformIgnorePatterns: [`/node_modules/(?!(${ES_MODULES})/)`],
+  modulePathIgnorePatterns: ["<rootDir>/.tmp/"],
   moduleFileExtensions: ["ts", "js", "mjs", "json", "node"],
   ...settings,
 });
@@ -26,6 +27,16 @@ export default {
     project("emulator", {
       globalSetup: "<rootDir>/tests/harness/emulator-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
+      runner: "<rootDir>/tests/harness/serial-runner.ts",
+    }),
+    // The functions of the other form, through the same tests.
+    project("emulator-kit", {
+      testMatch: ["callables", "mirror-quota", "mirror-session"].map(
+        (name) => `<rootDir>/tests/emulator/${name}.test.ts`,
+      ),
+      globals: { FRQ_FORM: "kit" },
+      globalSetup: "<rootDir>/tests/harness/kit-setup.ts",
+      globalTeardown: "<rootDir>/tests/harness/kit-teardown.ts",
       runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
   ],

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { NODE, ROOT, runQuietly } from "./processes.mjs";
+import { join } from "node:path";
+import { NODE, npm, ROOT, runQuietly } from "./processes.mjs";
 
 const INSTALL_TIMEOUT_MS = 900_000;
 const BUILD_TIMEOUT_MS = 180_000;
@@ -70,10 +70,4 @@ async function readLock(path) {
     if (error.code === "ENOENT") return {};
     throw error;
   }
-}
-
-/** The npm that has started this script, or else the one on PATH. */
-function npm(args) {
-  const { npm_execpath: cli } = process.env;
-  return cli && basename(cli) === "npm-cli.js" ? [process.execPath, [cli, ...args]] : ["npm", args];
 }

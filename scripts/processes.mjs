@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The repository. */
@@ -49,4 +49,10 @@ async function passSignals(child) {
   } finally {
     for (const signal of signals) process.off(signal, forward);
   }
+}
+
+/** The npm that has started this script, or else the one on PATH. */
+export function npm(args) {
+  const { npm_execpath: cli } = process.env;
+  return cli && basename(cli) === "npm-cli.js" ? [process.execPath, [cli, ...args]] : ["npm", args];
 }

@@ -35,6 +35,7 @@ const TASKS = {
   },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
   build: { built: true, commands: () => [] },
+  pack: { built: true, commands: () => [["scripts/pack.mjs"]] },
 };
 
 async function main([name, ...args]) {

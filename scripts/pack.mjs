@@ -1,0 +1,56 @@
+/**
+ * Packs functions/ as it is published: what is compiled, its types, the versions that were tested, a README.
+ *
+ * Usage: npm run pack
+ *
+ * Prints where the tarball is. The folder that it was packed from stays beside it.
+ */
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { NODE, npm, ROOT, runQuietly } from "./processes.mjs";
+
+const TIMEOUT_MS = 180_000;
+const PACKED = join(ROOT, ".tmp", "package");
+const CONTENT = join(PACKED, "content");
+
+const readJson = async (path) => JSON.parse(await readFile(join(ROOT, path), "utf8"));
+const writeJson = (name, value) => writeFile(join(CONTENT, name), `${JSON.stringify(value, null, 2)}\n`);
+
+async function pack() {
+  await rm(PACKED, { recursive: true, force: true });
+  await mkdir(CONTENT, { recursive: true });
+  const manifest = await readJson("functions/package.json");
+  delete manifest.scripts;
+  // The extension's source names the one version that Cloud Functions is to run.
+  manifest.engines = { node: ">=22" };
+  await writeJson("package.json", { ...manifest, files: ["dist", "npm-shrinkwrap.json"] });
+  await cp(join(ROOT, "functions", "README.md"), join(CONTENT, "README.md"));
+  await cp(join(ROOT, "LICENSE"), join(CONTENT, "LICENSE"));
+  await writeShrinkwrap(manifest);
+  const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  const to = ["--outDir", join(CONTENT, "dist")];
+  await runQuietly(NODE, [compiler, "--project", "functions", ...to], { timeoutMs: TIMEOUT_MS });
+  const args = ["pack", CONTENT, "--pack-destination", PACKED, "--ignore-scripts", "--loglevel=error"];
+  await runQuietly(...npm(args), { timeoutMs: TIMEOUT_MS });
+  return join(PACKED, `${manifest.name}-${manifest.version}.tgz`);
+}
+
+/** The part of the repository's lock that the package needs: what was tested is what gets installed. */
+async function writeShrinkwrap({ name, version, license, dependencies, engines }) {
+  const { packages: locked } = await readJson("package-lock.json");
+  const packages = { "": { name, version, license, dependencies, engines } };
+  for (const [path, entry] of Object.entries(locked)) {
+    delete entry.dev;
+    delete entry.devOptional;
+    const own = path.startsWith("functions/") ? path.slice("functions/".length) : undefined;
+    if (own !== undefined) packages[own] = entry;
+    else if (path.startsWith("node_modules/") && !entry.link) packages[path] ??= entry;
+  }
+  await writeJson("package-lock.json", { name, version, lockfileVersion: 3, requires: true, packages });
+  // npm drops what the package does not need.
+  const args = ["install", "--prefix", CONTENT, "--package-lock-only", "--offline", "--ignore-scripts"];
+  await runQuietly(...npm([...args, "--no-audit", "--loglevel=error"]), { timeoutMs: TIMEOUT_MS });
+  await rename(join(CONTENT, "package-lock.json"), join(CONTENT, "npm-shrinkwrap.json"));
+}
+
+console.log(await pack());

@@ -1,0 +1,5 @@
+import { startTestEmulators } from "./start-test-emulators.ts";
+
+export default async function setUp(): Promise<void> {
+  await startTestEmulators("emulator-kit", "kit");
+}
