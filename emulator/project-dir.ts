@@ -13,12 +13,14 @@ export interface EmulatedInstance {
   params: Record<string, string>;
 }
 
-/** An app's own functions beside the instance. */
+/** Functions beside the instance: an app's own, or a kit's. */
 export interface EmulatedCodebase {
   /** The folder of its package.json. */
   path: string;
-  /** What its .env file holds. */
-  env: Record<string, string>;
+  /** What its .env file holds: values, or the text. */
+  env: Record<string, string> | string;
+  /** Of a kit, the id of its instance. */
+  kitInstanceId?: string;
 }
 
 const CODEBASE_ENV_DIR = "config-app";
@@ -41,9 +43,14 @@ export async function writeProjectDir(
   const { extensions, functions = [] } = installed(instance, dir);
   if (codebase) {
     const source = relative(dir, codebase.path);
-    functions.push({ codebase: "app", source, configDir: CODEBASE_ENV_DIR });
+    const { env, kitInstanceId } = codebase;
+    functions.push(
+      kitInstanceId === undefined
+        ? { codebase: "app", source, configDir: CODEBASE_ENV_DIR }
+        : { kit: "emulated", source, instances: { [kitInstanceId]: CODEBASE_ENV_DIR } },
+    );
     await mkdir(join(dir, CODEBASE_ENV_DIR));
-    await writeFile(join(dir, CODEBASE_ENV_DIR, ".env"), envFile(codebase.env));
+    await writeFile(join(dir, CODEBASE_ENV_DIR, ".env"), typeof env === "string" ? env : envFile(env));
   }
   const config = {
     ...(extensions && { extensions }),

@@ -16,10 +16,10 @@ function declare(name: ParamName): StringParam {
 
 /** What the CLI asks of a kit's values when it prompts for them; of an extension's, extension.yaml does. */
 function textInput({ pattern, required, expected }: ParamSpec): TextInput<string>["text"] {
-  return {
-    nonEmpty: required,
-    ...(pattern && { validationRegex: pattern.source, validationErrorMessage: `Enter ${expected}.` }),
-  };
+  if (!pattern) return { nonEmpty: required };
+  // The CLI holds the pattern against what was left empty too, and would ask for ever.
+  const validationRegex = required ? pattern.source : `^$|${pattern.source}`;
+  return { nonEmpty: required, validationRegex, validationErrorMessage: `Enter ${expected}.` };
 }
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
