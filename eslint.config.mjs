@@ -20,6 +20,7 @@ const ENTRY = [
   "testing",
   "context",
   "services",
+  "default-app",
   "default-firestore",
   "backfill-tasks",
   "deployables/kit",
@@ -33,7 +34,7 @@ const PROCESS = {
 const IOREDIS = { regex: "^ioredis(/|$)", message: "Only redis/ uses ioredis." };
 const FIREBASE_ADMIN = {
   regex: "^firebase-admin(/|$)",
-  message: "Only default-firestore.ts and backfill-tasks.ts use firebase-admin.",
+  message: "Only default-app.ts, default-firestore.ts and backfill-tasks.ts use firebase-admin.",
 };
 const FIREBASE_FUNCTIONS = {
   regex: "^firebase-functions(/|$)",
@@ -86,7 +87,7 @@ const LAYERS = [
   }),
   layer(["sdk/sdk.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),
   layer(["sdk/in-memory.ts"], PARAMS, IOREDIS, FIREBASE_ADMIN),
-  layer(["default-firestore.ts"], IOREDIS, PARAMS),
+  layer(["default-app.ts", "default-firestore.ts"], IOREDIS, PARAMS),
   layer(["backfill-tasks.ts"], IOREDIS, PARAMS),
   layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
     regex: "/(index|backfill-tasks|deployables/.*)$",
@@ -110,7 +111,7 @@ const LAYERS = [
     ];
   }),
   layer(
-    ["observability/**/*.ts", "validation.ts", "deadline.ts", "firestore.ts"],
+    ["observability/**/*.ts", "validation.ts", "deadline.ts", "lazily.ts", "firestore.ts"],
     ...BEHIND_HANDLERS,
     IOREDIS,
     domains([...DOMAINS, "redis"], "What all layers use knows none of them."),
@@ -130,6 +131,11 @@ export default tseslint.config(
       eqeqeq: "error",
       "no-console": "off",
     },
+  },
+  {
+    files: ["**/*.cjs"],
+    languageOptions: { globals: { require: "readonly", exports: "writable" } },
+    rules: { "@typescript-eslint/no-require-imports": "off" },
   },
   {
     files: ["functions/src/**/*.ts"],

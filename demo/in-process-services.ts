@@ -17,7 +17,7 @@ export function openServices({ providers, redisServer }: Stack, mode: QuotaMode)
   });
   return createServices(
     config,
-    providers.firestore,
+    () => providers.firestore,
     createLogs(() => {}),
   );
 }

@@ -33,7 +33,7 @@ export class ComparisonTable {
 
   /** Has both sides take turns in each run; the ratio is the median of the runs' ratios. */
   async compare(
-    { name, unit, goal }: { readonly name: string; readonly unit: string; readonly goal: Goal },
+    { name, unit, goal }: { readonly name: string; readonly unit: string; readonly goal?: Goal | undefined },
     { ours, theirs, runs = this.defaults.runs, turns = this.defaults.turns }: Sides,
   ): Promise<void> {
     const all = { ours: [] as number[], theirs: [] as number[], ratios: [] as number[] };
@@ -75,7 +75,8 @@ function figure(value: number): string {
   return value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toFixed(1);
 }
 
-function verdict(goal: Goal, ratio: number): string {
+function verdict(goal: Goal | undefined, ratio: number): string {
+  if (goal === undefined) return "";
   return "atMost" in goal
     ? `<= ${goal.atMost} ${ratio <= goal.atMost ? "yes" : "NO"}`
     : `>= ${goal.atLeast} ${ratio >= goal.atLeast ? "yes" : "NO"}`;

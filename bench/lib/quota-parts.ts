@@ -39,7 +39,7 @@ export function assembleQuotaParts({
     ttlSeconds: 300,
     missingLimit: FIELDS.defaultLimit,
   });
-  const firestoreStore = new FirestoreQuotaStore(firestore, collectionPath, options);
+  const firestoreStore = new FirestoreQuotaStore(() => firestore, collectionPath, options);
   const sync = new QuotaSync(redisStore, firestoreStore, logs);
   return {
     connection,

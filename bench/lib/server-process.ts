@@ -9,8 +9,12 @@ export interface ServerProcess {
 }
 
 /** Starts a server in a process of its own, as production has it, and waits until it says where it is. */
-export async function startServer(file: string, args: readonly string[]): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+export async function startServer(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"], env });
   const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
   const greeting = once(child.stdout, "data");
   const failure = once(child, "exit").then(([code]) => {

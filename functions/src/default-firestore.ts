@@ -1,8 +1,11 @@
 import type { Firestore } from "@google-cloud/firestore";
-import { getApps, initializeApp } from "firebase-admin/app";
-import { getFirestore } from "firebase-admin/firestore";
+import type * as adminFirestore from "firebase-admin/firestore";
 
-/** The client of the default database, of the app's own firebase-admin if it has been initialised. */
+import { defaultApp } from "./default-app";
+
+/** The client of the default database. Loads it, and with it Google's client library, when first called. */
 export function defaultFirestore(): Firestore {
-  return getFirestore(getApps()[0] ?? initializeApp());
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- an import cannot be lazy and synchronous
+  const { getFirestore } = require("firebase-admin/firestore") as typeof adminFirestore;
+  return getFirestore(defaultApp());
 }

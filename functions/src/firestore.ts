@@ -1,11 +1,17 @@
-import {
-  GrpcStatus,
-  Timestamp,
-  type DocumentReference,
-  type DocumentSnapshot,
-} from "@google-cloud/firestore";
+import type * as googleFirestore from "@google-cloud/firestore";
+import type { DocumentReference, DocumentSnapshot, Timestamp } from "@google-cloud/firestore";
 
 import { TimeUpError, withDeadline } from "./deadline";
+import { GrpcStatus } from "./grpc-status";
+
+/**
+ * Google's client library, loaded when first asked for: that takes longer than to load all the rest, and an instance
+ * that Redis answers does not need it.
+ */
+export function loadFirestore(): typeof googleFirestore {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- an import cannot be lazy and synchronous
+  return require("@google-cloud/firestore") as typeof googleFirestore;
+}
 
 /** Another writer was faster: the document is to be read again. */
 const CONFLICTS: readonly unknown[] = [
@@ -88,6 +94,7 @@ export function toVersion(time: Timestamp): number {
 
 /** The time that {@link toVersion} made a version of. */
 export function toTimestamp(version: number): Timestamp {
+  const { Timestamp } = loadFirestore();
   return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
 }
 

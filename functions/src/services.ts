@@ -1,6 +1,7 @@
 import type { Firestore } from "@google-cloud/firestore";
 
 import type { ServiceConfig } from "./config/config";
+import { lazily } from "./lazily";
 import type { Logs } from "./observability/logs";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
@@ -33,8 +34,9 @@ export interface Services {
   close(): void;
 }
 
-/** Makes the services; opens no connection. */
-export function createServices(config: ServiceConfig, firestore: Firestore, logs: Logs): Services {
+/** Makes the services; opens no connection, and asks for the Firestore client when one first needs it. */
+export function createServices(config: ServiceConfig, getFirestore: () => Firestore, logs: Logs): Services {
+  const firestore = lazily(getFirestore);
   const { quota } = config;
   const redis = new RedisConnection(config.redis, logs);
   const keys = new Keys(config.redis.keyPrefix);

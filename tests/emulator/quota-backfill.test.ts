@@ -36,7 +36,7 @@ async function seeded(documents: number) {
     void writer.set(parts.collection.doc(`p${i}`), { aiCallsUsed: i, aiCallsLimit: 9999 });
   await writer.close();
   const { logs, entries } = recordLogs();
-  const backfill = new QuotaBackfill(firestore, parts.collection.id, FIELDS, parts.redisStore, logs);
+  const backfill = new QuotaBackfill(() => firestore, parts.collection.id, FIELDS, parts.redisStore, logs);
   return { ...parts, backfill, entries };
 }
 

@@ -44,7 +44,7 @@ export function assembleQuotaParts({
     ttlSeconds: 300,
     missingLimit: missingLimit(options),
   });
-  const firestoreStore = new FirestoreQuotaStore(firestore, collection.id, options, firestoreTimeoutMs);
+  const firestoreStore = new FirestoreQuotaStore(() => firestore, collection.id, options, firestoreTimeoutMs);
   const sync = new QuotaSync(redisStore, firestoreStore, recorded.logs);
   return {
     collection,

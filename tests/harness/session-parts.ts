@@ -30,7 +30,12 @@ export function assembleSessionParts({
   const options = { collectionPath: collection.id, ttlSeconds: 3600, mode };
   const recorded = recordLogs();
   const redisStore = new RedisSessionStore(redis, keys, options);
-  const firestoreStore = new FirestoreSessionStore(firestore, options, recorded.logs, firestoreTimeoutMs);
+  const firestoreStore = new FirestoreSessionStore(
+    () => firestore,
+    options,
+    recorded.logs,
+    firestoreTimeoutMs,
+  );
   return {
     collection,
     keys,

@@ -58,7 +58,7 @@ afterAll(async () => {
 function sourceOf(configured: readonly PolicyInput[], client = firestore) {
   const recorded = recordLogs();
   const policies = new Map(checkPolicies(configured).map((policy) => [policy.name, policy]));
-  const source = new PolicyDocuments(client, collection.path, policies, recorded.logs);
+  const source = new PolicyDocuments(() => client, collection.path, policies, recorded.logs);
   sources.push(source);
   return { source, recorded, policies };
 }

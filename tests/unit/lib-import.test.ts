@@ -25,3 +25,18 @@ test("so does making a client, until its first call", () => {
     console.log(typeof quota.consume, typeof limiter.check, typeof close);`;
   expect(run(script)).toBe("function function function\n");
 });
+
+test("what Redis answers does not load Firestore's client; an app that never falls back does not pay for it", () => {
+  const script = `
+    const { limiter, close } = lib.createRedisQuota({
+      redisHost: "127.0.0.1",
+      redisPort: 1,
+      rateLimitPolicies: [{ name: "p", by: "ip", limits: [{ algorithm: "fixed-window", limit: 1, window: "1 m" }] }],
+      log: () => {},
+    });
+    limiter.check("p", "1.2.3.4").then(({ allowed }) => {
+      console.log(allowed, Object.keys(require.cache).some((file) => /google-cloud.firestore/.test(file)));
+      close();
+    });`;
+  expect(run(script)).toBe("true false\n");
+});

@@ -1,15 +1,22 @@
 import { createHash, randomBytes } from "node:crypto";
 
-import {
-  GrpcStatus,
+import type {
   Timestamp,
-  type DocumentData,
-  type DocumentReference,
-  type DocumentSnapshot,
-  type Firestore,
+  DocumentData,
+  DocumentReference,
+  DocumentSnapshot,
+  Firestore,
 } from "@google-cloud/firestore";
 
-import { isConflict, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
+import {
+  isConflict,
+  retryConflicts,
+  toTimestamp,
+  toVersion,
+  withinTimeLimit,
+  loadFirestore,
+} from "../firestore";
+import { GrpcStatus } from "../grpc-status";
 import type { Flush } from "./flush";
 import {
   CALL_RECORD_TTL_MS,
@@ -52,7 +59,7 @@ export interface FirestoreDecision {
 /** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
 export class FirestoreQuotaStore {
   constructor(
-    private readonly firestore: Firestore,
+    private readonly firestore: () => Firestore,
     private readonly collectionPath: string,
     private readonly options: QuotaFields & MissingProvider,
     private readonly timeoutMs = TIMEOUT_MS,
@@ -72,7 +79,7 @@ export class FirestoreQuotaStore {
   readMany(providerIds: readonly string[]): Promise<(QuotaSnapshot | InvalidQuotaDocumentError)[]> {
     if (providerIds.length === 0) return Promise.resolve([]);
     return this.bounded(this.collectionPath, async () => {
-      const documents = await this.firestore.getAll(...providerIds.map((id) => this.document(id)));
+      const documents = await this.firestore().getAll(...providerIds.map((id) => this.document(id)));
       return documents.map((document) => {
         try {
           return this.toSnapshot(document);
@@ -111,7 +118,7 @@ export class FirestoreQuotaStore {
   async rememberUnknown(call: QuotaCall): Promise<void> {
     const record = this.record(this.document(call.providerId), call);
     if (!record) return;
-    const expireAt = Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS);
+    const expireAt = loadFirestore().Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS);
     await this.bounded(record.path, async () => {
       try {
         await record.create({ unknown: true, expireAt });
@@ -129,7 +136,7 @@ export class FirestoreQuotaStore {
    * @returns what each document holds afterwards, or why its flush could not be made and is to be tried again
    */
   async commitFlushes(flushes: readonly Flush[]): Promise<(QuotaSnapshot | Error)[]> {
-    const bulkWriter = this.firestore.bulkWriter({ throttling: false });
+    const bulkWriter = this.firestore().bulkWriter({ throttling: false });
     bulkWriter.onWriteError(() => false);
     const commits = flushes.map((flush) => this.commitFlush(flush, bulkWriter));
     // Sends what is left. It is not waited for: each commit has its own time limit.
@@ -170,7 +177,7 @@ export class FirestoreQuotaStore {
   /** Adds a flush to a document that may have changed since, or may contain it already. */
   private async settle({ providerId, flushId, amount, version, base }: Flush): Promise<void> {
     const document = this.document(providerId);
-    await this.firestore.runTransaction(async (transaction) => {
+    await this.firestore().runTransaction(async (transaction) => {
       const current = await transaction.get(document);
       const data = current.data();
       if (data === undefined) {
@@ -193,7 +200,7 @@ export class FirestoreQuotaStore {
   ): Promise<FirestoreDecision> {
     const { callId } = attempt;
     const record = this.record(document, call);
-    const [current, earlier] = await this.firestore.getAll(document, ...(record ? [record] : []));
+    const [current, earlier] = await this.firestore().getAll(document, ...(record ? [record] : []));
     const first = earlier?.data();
     if (first?.["unknown"]) throw new UnknownCallError("an earlier attempt had no answer from Redis");
     if (first) return { allowed: true, used: first["used"], limit: first["limit"], found: first["found"] };
@@ -212,7 +219,7 @@ export class FirestoreQuotaStore {
     if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
 
     const sync = { callIds: [...callIds, callId].slice(-RECENT_CALLS) };
-    const batch = this.firestore.batch();
+    const batch = this.firestore().batch();
     if (found) {
       batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
     } else {
@@ -220,7 +227,10 @@ export class FirestoreQuotaStore {
     }
     const answer = { used, limit: before.limit, found };
     if (record)
-      batch.create(record, { ...answer, expireAt: Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS) });
+      batch.create(record, {
+        ...answer,
+        expireAt: loadFirestore().Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS),
+      });
     attempt.mayBeWritten = true;
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });
@@ -228,7 +238,7 @@ export class FirestoreQuotaStore {
   }
 
   private document(providerId: string): DocumentReference {
-    return this.firestore.doc(`${this.collectionPath}/${providerId}`);
+    return this.firestore().doc(`${this.collectionPath}/${providerId}`);
   }
 
   private record(document: DocumentReference, call: QuotaCall): DocumentReference | undefined {

@@ -1,6 +1,6 @@
-import { FieldPath, type Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "@google-cloud/firestore";
 
-import { toVersion } from "../firestore";
+import { toVersion, loadFirestore } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, SYNC_FIELD, type QuotaFields } from "./quota";
 import type { RedisQuotaStore } from "./redis-quota-store";
@@ -29,7 +29,7 @@ export interface BackfillPlan {
 /** Brings all documents of the collection into Redis, page by page behind a cursor: each is read once. */
 export class QuotaBackfill {
   constructor(
-    private readonly firestore: Firestore,
+    private readonly firestore: () => Firestore,
     private readonly collectionPath: string,
     private readonly fields: QuotaFields,
     private readonly store: RedisQuotaStore,
@@ -38,7 +38,7 @@ export class QuotaBackfill {
 
   /** Counts what there is to do, before anything is read. */
   async plan(): Promise<BackfillPlan> {
-    const counted = await this.firestore.collection(this.collectionPath).count().get();
+    const counted = await this.firestore().collection(this.collectionPath).count().get();
     const { count: documents } = counted.data();
     return { documents, reads: documents + Math.max(1, Math.ceil(documents / 1000)) };
   }
@@ -80,7 +80,9 @@ export class QuotaBackfill {
     after: string | undefined,
   ): Promise<{ readonly cursor: string | undefined; readonly mirrored: number; readonly invalid: number }> {
     const { usedField, limitField } = this.fields;
-    const ordered = this.firestore.collection(this.collectionPath).orderBy(FieldPath.documentId());
+    const ordered = this.firestore()
+      .collection(this.collectionPath)
+      .orderBy(loadFirestore().FieldPath.documentId());
     const behind = after === undefined ? ordered : ordered.startAfter(after);
     const page = await behind.select(usedField, limitField, SYNC_FIELD).limit(PAGE).get();
     const mirrored = await Promise.all(

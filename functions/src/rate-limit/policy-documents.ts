@@ -36,7 +36,7 @@ export class PolicyDocuments implements PolicySource {
 
   /** @param configured the policies of the configuration, by name */
   constructor(
-    private readonly firestore: Firestore,
+    private readonly firestore: () => Firestore,
     private readonly collectionPath: string,
     private readonly configured: ReadonlyMap<string, Policy>,
     private readonly logs: Logs,
@@ -70,10 +70,12 @@ export class PolicyDocuments implements PolicySource {
   }
 
   private listen(): void {
-    this.stopListening = this.firestore.collection(this.collectionPath).onSnapshot(
-      (snapshot) => this.apply(snapshot),
-      (error) => this.listenAgain(error),
-    );
+    this.stopListening = this.firestore()
+      .collection(this.collectionPath)
+      .onSnapshot(
+        (snapshot) => this.apply(snapshot),
+        (error) => this.listenAgain(error),
+      );
   }
 
   /** Google's client has by itself tried again, for minutes, what could succeed. */

@@ -1,13 +1,19 @@
-import {
-  FieldValue,
-  type DocumentData,
-  type DocumentReference,
-  type DocumentSnapshot,
-  type Firestore,
-  type Timestamp,
+import type {
+  DocumentData,
+  DocumentReference,
+  DocumentSnapshot,
+  Firestore,
+  Timestamp,
 } from "@google-cloud/firestore";
 
-import { isConflict, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
+import {
+  isConflict,
+  retryConflicts,
+  toTimestamp,
+  toVersion,
+  withinTimeLimit,
+  loadFirestore,
+} from "../firestore";
 import type { Logs } from "../observability/logs";
 import {
   destroyedForMs,
@@ -40,7 +46,7 @@ export interface FirestoreSessionStoreOptions {
  */
 export class FirestoreSessionStore {
   constructor(
-    private readonly firestore: Firestore,
+    private readonly firestore: () => Firestore,
     private readonly options: FirestoreSessionStoreOptions,
     private readonly logs: Logs,
     private readonly timeoutMs = TIMEOUT_MS,
@@ -99,7 +105,7 @@ export class FirestoreSessionStore {
 
   /** Destroys a session if it has a document. */
   destroyExisting(sessionId: string): Promise<void> {
-    const fields = { ...destroyedFields(this.destroyed()), data: FieldValue.delete() };
+    const fields = { ...destroyedFields(this.destroyed()), data: loadFirestore().FieldValue.delete() };
     return this.bounded(async () => {
       await this.document(sessionId).update(fields).catch(unlessConflict);
     });
@@ -152,7 +158,7 @@ export class FirestoreSessionStore {
   }
 
   private document(sessionId: string): DocumentReference {
-    return this.firestore.doc(`${this.options.collectionPath}/${sessionId}`);
+    return this.firestore().doc(`${this.options.collectionPath}/${sessionId}`);
   }
 
   private bounded<T>(work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,6 @@
-import { Timestamp, type DocumentData } from "@google-cloud/firestore";
+import type { DocumentData } from "@google-cloud/firestore";
+
+import { loadFirestore } from "../firestore";
 
 import { isMap } from "../validation";
 import { InvalidSessionDataError, parseSessionData, SessionTooLargeError } from "./session-data";
@@ -12,7 +14,7 @@ export class InvalidSessionDocumentError extends Error {
 
 /** The fields of a session's document. A TTL policy on `expiresAt` removes it when it has expired. */
 export function sessionFields({ data, expiresAtMs }: Session): DocumentData {
-  return { data, expiresAt: Timestamp.fromMillis(expiresAtMs) };
+  return { data, expiresAt: loadFirestore().Timestamp.fromMillis(expiresAtMs) };
 }
 
 /**
@@ -20,7 +22,7 @@ export function sessionFields({ data, expiresAtMs }: Session): DocumentData {
  * under way from a new session.
  */
 export function destroyedFields({ expiresAtMs }: Pick<Session, "expiresAtMs">): DocumentData {
-  return { destroyed: true, expiresAt: Timestamp.fromMillis(expiresAtMs) };
+  return { destroyed: true, expiresAt: loadFirestore().Timestamp.fromMillis(expiresAtMs) };
 }
 
 /**
@@ -32,7 +34,7 @@ export function parseSessionDocument(document: DocumentData | undefined): Sessio
   if (document === undefined) return "absent";
   if (document["destroyed"] === true) return "destroyed";
   const { data, expiresAt } = document;
-  if (!(expiresAt instanceof Timestamp)) {
+  if (!(expiresAt instanceof loadFirestore().Timestamp)) {
     throw new InvalidSessionDocumentError("expiresAt: expected a timestamp");
   }
   if (!isMap(data)) throw new InvalidSessionDocumentError("data: expected a map");
