@@ -1,5 +1,6 @@
 import { expr } from "firebase-functions/params";
-import { firestore, runWith } from "firebase-functions/v1";
+import { document } from "firebase-functions/v1/firestore";
+import { schedule } from "firebase-functions/v1/pubsub";
 import { onCall } from "firebase-functions/v2/https";
 import { onTaskDispatched } from "firebase-functions/v2/tasks";
 
@@ -18,22 +19,20 @@ import { syncQuotas as runSync } from "../handlers/sync-quotas";
 /** As in extension.yaml, which also says where and behind what the functions run. */
 const LONG_TIMEOUT_SECONDS = 540;
 
-export const mirrorQuota = firestore
-  .document(expr`${params.QUOTA_COLLECTION_PATH}/{providerId}`)
-  .onWrite((change, event) => applyProviderChange(change, event, context));
+export const mirrorQuota = document(expr`${params.QUOTA_COLLECTION_PATH}/{providerId}`).onWrite(
+  (change, event) => applyProviderChange(change, event, context),
+);
 
-export const mirrorSession = firestore
-  .document(expr`${params.SESSION_COLLECTION_PATH}/{sessionId}`)
-  .onWrite((change, event) => applySessionChange(change, event, context));
+export const mirrorSession = document(expr`${params.SESSION_COLLECTION_PATH}/{sessionId}`).onWrite(
+  (change, event) => applySessionChange(change, event, context),
+);
 
 export const checkQuota = onCall((call) => answerCheckQuota(call, context));
 
 export const consumeQuota = onCall((call) => answerConsumeQuota(call, context));
 
-export const syncQuotas = runWith({ timeoutSeconds: LONG_TIMEOUT_SECONDS })
-  // In force is the schedule of extension.yaml, SYNC_SCHEDULE; a first-generation declaration takes no param here.
-  .pubsub.schedule("every 5 minutes")
-  .onRun(() => runSync(LONG_TIMEOUT_SECONDS, context));
+// In force are the schedule and the time limit of extension.yaml; a first-generation declaration takes no param here.
+export const syncQuotas = schedule("every 5 minutes").onRun(() => runSync(LONG_TIMEOUT_SECONDS, context));
 
 export const backfillQuotas = onTaskDispatched(({ data }) => {
   const tasks = backfillTasks(params.LOCATION.value(), extensionInstanceId());
