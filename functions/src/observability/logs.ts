@@ -32,6 +32,22 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
+    redisCircuitOpened(address: string): void {
+      write({
+        severity: "WARNING",
+        event: "redis_circuit_opened",
+        message: `Redis at ${address} answers too late; answers come from the fallback at once until it does again.`,
+      });
+    },
+
+    redisCircuitClosed(address: string): void {
+      write({
+        severity: "INFO",
+        event: "redis_circuit_closed",
+        message: `Redis at ${address} answers in time again.`,
+      });
+    },
+
     quotaCacheBypassed(providerId: string, error: Error): void {
       summarise({
         severity: "WARNING",

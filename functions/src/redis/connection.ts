@@ -2,6 +2,7 @@ import { Redis } from "ioredis";
 
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
+import { Circuit, isRejected } from "./circuit";
 
 export interface RedisConnectionOptions {
   readonly host: string;
@@ -36,9 +37,17 @@ const NOT_SENT = /Stream isn't writeable/;
 /** ioredis's words for a command without a reply after `commandTimeout`. */
 const TIMED_OUT = "Command timed out";
 
+/** What a caller is told whom Redis is not asked for. */
+const NOT_ASKED = "it has answered too late, and is not asked until it answers again";
+
+/** Errors of those who waited in vain; others came at once. */
+const isTooLate = (error: Error) => error instanceof TimeUpError || error.message === TIMED_OUT;
+
 /** One client of ioredis and what is known of its connection. */
 interface Client {
   readonly redis: Redis;
+  /** Of the connection at hand: one that has just been made is trusted anew. */
+  circuit: Circuit;
   /** The first connection, while it is being made; later ones ioredis makes by itself, and nobody waits. */
   connecting: Promise<void> | undefined;
   lastError: Error | undefined;
@@ -65,11 +74,15 @@ export class RedisConnection {
    */
   async run<T>(command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
     const client = (this.client ??= this.createClient());
+    if (!client.circuit.isClosed) {
+      if (client.redis.status === "ready") client.circuit.probe(() => client.redis.ping());
+      throw new RedisUnavailableError(this.address, "not-executed", client.lastError ?? new Error(NOT_ASKED));
+    }
     if (client.redis.status !== "ready" || startedMs !== undefined)
       return this.runWithin(this.timeLeftMs(startedMs), client, command);
     try {
       // ioredis's commandTimeout suffices here; a timer of our own would be a tenth of what a call costs.
-      return await command(client.redis);
+      return await client.circuit.run(() => command(client.redis));
     } catch (error) {
       throw this.toUnavailable(client, error as Error, true);
     }
@@ -99,7 +112,7 @@ export class RedisConnection {
       return command(client.redis);
     };
     try {
-      return await withDeadline(answer(), timeLeftMs, this.noReply);
+      return await client.circuit.run(() => withDeadline(answer(), timeLeftMs, this.noReply));
     } catch (error) {
       abandoned = true;
       throw this.toUnavailable(client, error as Error, sent);
@@ -107,7 +120,7 @@ export class RedisConnection {
   }
 
   private toUnavailable(client: Client, error: Error, sent: boolean): RedisUnavailableError {
-    const notSent = !sent || NOT_SENT.test(error.message);
+    const notSent = !sent || NOT_SENT.test(error.message) || isRejected(error);
     const refused = error.name === "ReplyError";
     const cause = notSent
       ? (client.lastError ?? (sent ? new Error("the connection is being renewed") : error))
@@ -150,18 +163,34 @@ export class RedisConnection {
         return (renewing = true);
       },
     });
-    const client: Client = { redis, connecting: undefined, lastError: undefined };
+    const client: Client = {
+      redis,
+      circuit: this.newCircuit(),
+      connecting: undefined,
+      lastError: undefined,
+    };
     redis.on("error", (error) => {
       if (client.lastError === undefined) this.logs.redisUnreachable(this.address, error);
       client.lastError = error;
     });
     redis.on("ready", () => {
       client.connecting = undefined;
+      if (!client.circuit.isClosed) {
+        client.circuit = this.newCircuit();
+        this.logs.redisCircuitClosed(this.address);
+      }
       renewing = false;
       if (client.lastError !== undefined) this.logs.redisReachableAgain(this.address);
       client.lastError = undefined;
     });
     return client;
+  }
+
+  private newCircuit(): Circuit {
+    return new Circuit(isTooLate, (state) => {
+      if (state === "open") this.logs.redisCircuitOpened(this.address);
+      else this.logs.redisCircuitClosed(this.address);
+    });
   }
 
   private get noReply(): string {
