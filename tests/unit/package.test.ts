@@ -63,7 +63,7 @@ test("it installs the versions that were tested, from wherever its user's npm do
 
 test("all its doors open, by require and by import, without any setting", () => {
   const deployed =
-    "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,mirrorQuota,mirrorSession,syncQuotas";
+    "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,getStatus,mirrorQuota,mirrorSession,syncQuotas";
   const required = `console.log(Object.keys(require("firestore-redis-quota")).sort().join(),
     typeof require("firestore-redis-quota/lib").createRedisQuota,
     typeof require("firestore-redis-quota/testing").createTestRedisQuota)`;

@@ -167,6 +167,22 @@ export class RedisQuotaStore {
     return (await this.redis.run((redis) => redis.exists(...this.keys.allDirty()))) > 0;
   }
 
+  /** How many providers have usage that Firestore lacks, and since when the first of them (Unix ms). */
+  async dirty(): Promise<{ readonly providers: number; readonly oldestSinceMs?: number }> {
+    const indexes = await Promise.all(
+      this.keys.allDirty().map(async (key) => {
+        const [count, oldest] = await Promise.all([
+          this.redis.run((redis) => redis.zcard(key)),
+          this.redis.run((redis) => redis.zrange(key, "0", "0", "WITHSCORES")),
+        ]);
+        return { count: Number(count), oldest: oldest.slice(1).map(Number) };
+      }),
+    );
+    const providers = indexes.reduce((sum, { count }) => sum + count, 0);
+    const since = indexes.flatMap(({ oldest }) => oldest);
+    return since.length === 0 ? { providers } : { providers, oldestSinceMs: Math.min(...since) };
+  }
+
   /** The time on Redis's clock, Unix ms. */
   async nowMs(): Promise<number> {
     const [seconds, microseconds] = await this.redis.run((redis) => redis.time());
