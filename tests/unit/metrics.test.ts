@@ -16,7 +16,7 @@ function recorded() {
 test("the first count is written at once, and the rest at most once a minute, each once", () => {
   const { clock, entries, metrics } = recorded();
   metrics.hit();
-  expect(entries).toMatchObject([{ event: "metrics", severity: "INFO", hits: 1, misses: 0 }]);
+  expect(entries).toMatchObject([{ event: "redis_quota_metrics", severity: "INFO", hits: 1, misses: 0 }]);
   for (let i = 0; i < 9; i++) metrics.hit();
   metrics.miss();
   clock.nowMs += 59_999;

@@ -221,10 +221,10 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
-    metrics(summary: MetricCounts & Partial<Unsynced>): void {
+    redisQuotaMetrics(summary: MetricCounts & Partial<Unsynced>): void {
       write({
         severity: "INFO",
-        event: "metrics",
+        event: "redis_quota_metrics",
         message: "What this instance has counted since the entry before.",
         ...summary,
       });

@@ -109,7 +109,7 @@ export class Metrics {
     this.recent = new Counters();
     this.unsynced = undefined;
     this.writtenAtMs = nowMs;
-    this.logs.metrics({ ...recent.counts(), ...unsynced });
+    this.logs.redisQuotaMetrics({ ...recent.counts(), ...unsynced });
   }
 }
 
