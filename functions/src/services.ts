@@ -7,6 +7,7 @@ import { Metrics } from "./observability/metrics";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
+import { QuotaInspector } from "./quota/quota-inspector";
 import { QuotaMirror } from "./quota/quota-mirror";
 import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
@@ -29,6 +30,7 @@ export interface Services {
   readonly quotaSync: QuotaSync;
   readonly quotaMirror: QuotaMirror;
   readonly quotaBackfill: QuotaBackfill;
+  readonly quotaInspector: QuotaInspector;
   readonly rateLimiter: RateLimiter;
   readonly sessionService: SessionService;
   readonly sessionMirror: SessionMirror;
@@ -63,6 +65,7 @@ export function createServices(config: ServiceConfig, getFirestore: () => Firest
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs, metrics),
     quotaSync,
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
+    quotaInspector: new QuotaInspector(redisQuotas, firestoreQuotas),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs, metrics),
     rateLimiter: new RateLimiter(
       documents ?? { policies: () => policies },
