@@ -19,7 +19,7 @@ const PINGS = 100;
 const SAMPLE = 20;
 
 /** Long enough to tell slow from away; slowness is a finding of its own. */
-const PROBE_TIMEOUT_MS = 2000;
+const PROBE_TIMEOUT_MS = 1000;
 
 const MIB = 1024 * 1024;
 const PRIVATE_ADDRESS = /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd]|localhost$)/i;
@@ -102,7 +102,10 @@ function readable(params: ParamValues): ServiceConfig | undefined {
 }
 
 async function checkStores(config: ServiceConfig, cli: Cli, command: Command): Promise<Finding[]> {
-  const patient = { ...config, redis: { ...config.redis, timeoutMs: PROBE_TIMEOUT_MS } };
+  const patient = {
+    ...config,
+    redis: { ...config.redis, timeoutMs: Math.max(config.redis.timeoutMs, PROBE_TIMEOUT_MS) },
+  };
   const services = cli.open(patient, command, { quiet: true });
   const redis = await checkRedis(config, services);
   const { findings, providerId } = await checkFirestore(config, services);
