@@ -1,5 +1,6 @@
 import { Firestore } from "@google-cloud/firestore";
 import { createLogs, type LogSink } from "../../functions/dist/observability/logs.js";
+import { Metrics } from "../../functions/dist/observability/metrics.js";
 import { FirestoreQuotaStore } from "../../functions/dist/quota/firestore-quota-store.js";
 import { QuotaMirror } from "../../functions/dist/quota/quota-mirror.js";
 import { QuotaService, type QuotaMode } from "../../functions/dist/quota/quota-service.js";
@@ -30,6 +31,7 @@ export function assembleQuotaParts({
 }: QuotaPartsOptions) {
   const options = { ...FIELDS, missingProvider: "default-limit" as const };
   const logs = createLogs(log);
+  const metrics = new Metrics(logs);
   const connection = new RedisConnection(
     { host: "127.0.0.1", port: redisPort, timeoutMs: redisTimeoutMs },
     logs,
@@ -46,8 +48,8 @@ export function assembleQuotaParts({
     firestore,
     redisStore,
     sync,
-    service: new QuotaService(redisStore, firestoreStore, sync, { ...options, mode }, logs),
-    mirror: new QuotaMirror(redisStore, { ...options, onChange: "update" }, logs),
+    service: new QuotaService(redisStore, firestoreStore, sync, { ...options, mode }, logs, metrics),
+    mirror: new QuotaMirror(redisStore, { ...options, onChange: "update" }, logs, metrics),
     async close(): Promise<void> {
       connection.close();
       // Refused while a BulkWriter has not been closed; there is nothing left to send.

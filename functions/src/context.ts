@@ -25,7 +25,7 @@ export function context(): Context {
 function createContext(): Context {
   const logs = createLogs(write);
   const config = readConfig(logs);
-  return { config, ...createServices(config, defaultFirestore, logs) };
+  return { config, ...createServices(config, () => defaultFirestore(), logs) };
 }
 
 function readConfig(logs: Logs): Config {

@@ -1,6 +1,6 @@
 import { getApps, initializeApp, type App } from "firebase-admin/app";
 
-/** firebase-admin's default app: the process's own if it has initialised one. */
-export function defaultApp(): App {
-  return getApps()[0] ?? initializeApp();
+/** firebase-admin's default app: the process's own if it has initialised one, else of this project or the environment's. */
+export function defaultApp(projectId?: string): App {
+  return getApps()[0] ?? initializeApp(projectId === undefined ? undefined : { projectId });
 }

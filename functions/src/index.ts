@@ -16,4 +16,5 @@ export const {
   syncQuotas,
   backfillQuotas,
   checkRateLimit,
+  getStatus,
 } = deployables;

@@ -3,9 +3,11 @@ import type { Firestore } from "@google-cloud/firestore";
 import type { ServiceConfig } from "./config/config";
 import { lazily } from "./lazily";
 import type { Logs } from "./observability/logs";
+import { Metrics } from "./observability/metrics";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
+import { QuotaInspector } from "./quota/quota-inspector";
 import { QuotaMirror } from "./quota/quota-mirror";
 import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
@@ -16,6 +18,7 @@ import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
+import { RedisProbe } from "./redis/redis-probe";
 import { FirestoreSessionStore } from "./session/firestore-session-store";
 import { RedisSessionStore } from "./session/redis-session-store";
 import { SessionMirror } from "./session/session-mirror";
@@ -27,9 +30,12 @@ export interface Services {
   readonly quotaSync: QuotaSync;
   readonly quotaMirror: QuotaMirror;
   readonly quotaBackfill: QuotaBackfill;
+  readonly quotaInspector: QuotaInspector;
   readonly rateLimiter: RateLimiter;
   readonly sessionService: SessionService;
   readonly sessionMirror: SessionMirror;
+  readonly redisProbe: RedisProbe;
+  readonly metrics: Metrics;
   /** Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies. */
   close(): void;
 }
@@ -38,6 +44,7 @@ export interface Services {
 export function createServices(config: ServiceConfig, getFirestore: () => Firestore, logs: Logs): Services {
   const firestore = lazily(getFirestore);
   const { quota } = config;
+  const metrics = new Metrics(logs);
   const redis = new RedisConnection(config.redis, logs);
   const keys = new Keys(config.redis.keyPrefix);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
@@ -55,18 +62,22 @@ export function createServices(config: ServiceConfig, getFirestore: () => Firest
       ? undefined
       : new PolicyDocuments(firestore, policyCollection, policies, logs);
   return {
-    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs),
+    quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs, metrics),
     quotaSync,
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
-    quotaMirror: new QuotaMirror(redisQuotas, quota, logs),
+    quotaInspector: new QuotaInspector(redisQuotas, firestoreQuotas),
+    quotaMirror: new QuotaMirror(redisQuotas, quota, logs, metrics),
     rateLimiter: new RateLimiter(
       documents ?? { policies: () => policies },
       new RedisRateLimitStore(redis, keys),
       new LocalRateLimitStore(),
       logs,
+      metrics,
     ),
     sessionService: new SessionService(redisSessions, firestoreSessions, config.session, logs),
     sessionMirror: new SessionMirror(redisSessions, logs),
+    redisProbe: new RedisProbe(redis),
+    metrics,
     close() {
       documents?.close();
       redis.close();

@@ -281,3 +281,38 @@ describe("checkRateLimit", () => {
     });
   });
 });
+
+describe("getStatus", () => {
+  const status = (options: Parameters<typeof callFunction>[2], data: unknown = null) =>
+    callFunction(project.functionUrl("getStatus"), data, options) as Promise<{
+      mode: string;
+      redis: Record<string, unknown>;
+      unsynced: Record<string, unknown>;
+      instance: Record<string, unknown>;
+    }>;
+
+  test("tells an administrator how Redis, the sync and the instance are", async () => {
+    const admin = await signIn(project, { claims: { admin: true } });
+    const { mode, redis: server, unsynced, instance } = await status({ idToken: admin });
+    expect(mode).toBe("dual-write");
+    expect(server).toMatchObject({ reachable: true, version: expect.stringMatching(/^\d+\.\d+/) as string });
+    for (const field of ["latencyMs", "usedMemoryBytes", "connectedClients"])
+      expect(server[field]).toBeGreaterThan(0);
+    expect(server["keyspaceHits"]).toBeGreaterThanOrEqual(0);
+    expect(unsynced).toEqual({
+      pendingProviders: expect.any(Number) as number,
+      oldestPendingMs: expect.any(Number) as number,
+    });
+    expect(instance["hits"]).toBeGreaterThanOrEqual(0);
+  });
+
+  test("refuses everyone else, and any input", async () => {
+    expect((await refusal(status({}))).status).toBe("UNAUTHENTICATED");
+    expect((await refusal(status({ idToken }))).status).toBe("PERMISSION_DENIED");
+    const admin = await signIn(project, { claims: { admin: true } });
+    expect(await refusal(status({ idToken: admin }, { verbose: true }))).toEqual({
+      status: "INVALID_ARGUMENT",
+      message: 'got the unknown field "verbose"; expected nothing',
+    });
+  });
+});

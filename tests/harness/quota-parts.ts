@@ -53,7 +53,14 @@ export function assembleQuotaParts({
     redisStore,
     firestoreStore,
     sync,
-    service: new QuotaService(redisStore, firestoreStore, sync, { ...options, mode }, recorded.logs),
-    mirror: new QuotaMirror(redisStore, { ...options, onChange }, recorded.logs),
+    service: new QuotaService(
+      redisStore,
+      firestoreStore,
+      sync,
+      { ...options, mode },
+      recorded.logs,
+      recorded.metrics,
+    ),
+    mirror: new QuotaMirror(redisStore, { ...options, onChange }, recorded.logs, recorded.metrics),
   };
 }

@@ -66,7 +66,8 @@ function sourceOf(configured: readonly PolicyInput[], client = firestore) {
 /** A limiter by these policies, as one process has it; `take` is who it allows how much. */
 function limiterOf(source: PolicyDocuments, prefix = uniquePrefix()) {
   const shared = new RedisRateLimitStore(connection, new Keys(prefix));
-  return new RateLimiter(source, shared, new LocalRateLimitStore(), recordLogs().logs);
+  const { logs, metrics } = recordLogs();
+  return new RateLimiter(source, shared, new LocalRateLimitStore(), logs, metrics);
 }
 
 /** The policies, which must be at hand. */

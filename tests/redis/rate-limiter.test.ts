@@ -58,6 +58,7 @@ function limiterOf(policy: ReturnType<typeof policyOf>, shared = store) {
     shared,
     new LocalRateLimitStore(),
     recorded.logs,
+    recorded.metrics,
   );
   return { limiter, recorded, replace: (other: typeof policy) => policies.set("p", other) };
 }

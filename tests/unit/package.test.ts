@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 interface Lock {
@@ -36,6 +36,8 @@ beforeAll(() => {
   installed = path.join(consumer, "node_modules/firestore-redis-quota");
   mkdirSync(installed, { recursive: true });
   execFileSync("tar", ["xzf", tarball, "--strip-components=1", "-C", installed]);
+  // Of these the repository's other tools have other versions.
+  symlinkSync(path.join(ROOT, "functions/node_modules"), path.join(installed, "node_modules"));
 }, 120_000);
 
 test("the package holds what is compiled, its types, the tested versions and a README, and nothing else", () => {
@@ -63,7 +65,7 @@ test("it installs the versions that were tested, from wherever its user's npm do
 
 test("all its doors open, by require and by import, without any setting", () => {
   const deployed =
-    "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,mirrorQuota,mirrorSession,syncQuotas";
+    "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,getStatus,mirrorQuota,mirrorSession,syncQuotas";
   const required = `console.log(Object.keys(require("firestore-redis-quota")).sort().join(),
     typeof require("firestore-redis-quota/lib").createRedisQuota,
     typeof require("firestore-redis-quota/testing").createTestRedisQuota)`;
@@ -73,6 +75,22 @@ test("all its doors open, by require and by import, without any setting", () => 
     import { createTestRedisQuota } from "firestore-redis-quota/testing";
     console.log(typeof kit.checkQuota, typeof createRedisQuota, typeof ConfigError, typeof createTestRedisQuota)`;
   expect(run(imported, "module")).toBe("function function function function\n");
+});
+
+test("its command line starts", () => {
+  const { bin } = JSON.parse(readFileSync(path.join(installed, "package.json"), "utf8")) as {
+    bin: Record<string, string>;
+  };
+  const help = execFileSync(
+    process.execPath,
+    [path.join(installed, bin["firestore-redis-quota"]!), "--help"],
+    {
+      encoding: "utf8",
+      env: {},
+      timeout: 30_000,
+    },
+  );
+  expect(help).toContain("doctor");
 });
 
 test("its types hold for modules of either kind", () => {

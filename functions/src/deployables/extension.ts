@@ -12,6 +12,7 @@ import { backfillQuotas as runBackfill } from "../handlers/backfill-quotas";
 import { checkQuota as answerCheckQuota } from "../handlers/check-quota";
 import { checkRateLimit as answerCheckRateLimit } from "../handlers/check-rate-limit";
 import { consumeQuota as answerConsumeQuota } from "../handlers/consume-quota";
+import { getStatus as answerGetStatus } from "../handlers/get-status";
 import { mirrorQuota as applyProviderChange } from "../handlers/mirror-quota";
 import { mirrorSession as applySessionChange } from "../handlers/mirror-session";
 import { syncQuotas as runSync } from "../handlers/sync-quotas";
@@ -40,3 +41,5 @@ export const backfillQuotas = onTaskDispatched(({ data }) => {
 });
 
 export const checkRateLimit = onCall((call) => answerCheckRateLimit(call, context));
+
+export const getStatus = onCall((call) => answerGetStatus(call, context));

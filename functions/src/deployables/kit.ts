@@ -13,6 +13,7 @@ import { backfillQuotas as runBackfill } from "../handlers/backfill-quotas";
 import { checkQuota as answerCheckQuota } from "../handlers/check-quota";
 import { checkRateLimit as answerCheckRateLimit } from "../handlers/check-rate-limit";
 import { consumeQuota as answerConsumeQuota } from "../handlers/consume-quota";
+import { getStatus as answerGetStatus } from "../handlers/get-status";
 import { mirrorQuota as applyProviderChange } from "../handlers/mirror-quota";
 import { mirrorSession as applySessionChange } from "../handlers/mirror-session";
 import { syncQuotas as runSync } from "../handlers/sync-quotas";
@@ -72,3 +73,5 @@ export const backfillQuotas = onTaskDispatched(
 );
 
 export const checkRateLimit = onCall(BEHIND_VPC, (call) => answerCheckRateLimit(call, context));
+
+export const getStatus = onCall(BEHIND_VPC, (call) => answerGetStatus(call, context));

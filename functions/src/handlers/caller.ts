@@ -38,6 +38,18 @@ export function requireOwnerOrAdmin(call: Call, providerId: string, adminClaim: 
   }
 }
 
+/**
+ * Refuses who is no administrator.
+ *
+ * @throws HttpsError unauthenticated, permission-denied
+ */
+export function requireAdmin(call: Call, adminClaim: string): void {
+  requireUid(call);
+  if (call.auth?.token[adminClaim] !== true) {
+    throw new HttpsError("permission-denied", "Only administrators may do this.");
+  }
+}
+
 /** Who calls, as a rate limit's policy asks it. */
 export function callerOf({ auth, app, rawRequest }: Call): Caller {
   return { uid: auth?.uid, appId: app?.appId, ip: clientIp(rawRequest) };

@@ -13,8 +13,9 @@ const RECONCILE_SAMPLE = 100;
  * @throws RedisUnavailableError, so that the failure shows in the function's log and error rate.
  */
 export async function syncQuotas(timeoutSeconds: number, context: () => Context): Promise<SyncReport> {
-  const { quotaSync } = context();
+  const { quotaSync, metrics } = context();
   const report = await quotaSync.flushAll({ deadlineMs: Date.now() + timeoutSeconds * 1000 - MARGIN_MS });
+  metrics.measured(await quotaSync.unsynced());
   await quotaSync.reconcile(RECONCILE_SAMPLE);
   return report;
 }

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 
+import type { MetricCounts, Unsynced } from "./metrics";
+
 /** Where log entries go: `firebase-functions/logger`'s `write` in a function, anything in a test. */
 export type LogSink = (entry: {
   readonly severity: "DEBUG" | "INFO" | "WARNING" | "ERROR";
@@ -232,6 +234,15 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
         event: "quotas_reconciled",
         message: "A sample of the entries in Redis was compared with Firestore.",
         ...report,
+      });
+    },
+
+    redisQuotaMetrics(summary: MetricCounts & Partial<Unsynced>): void {
+      write({
+        severity: "INFO",
+        event: "redis_quota_metrics",
+        message: "What this instance has counted since the entry before.",
+        ...summary,
       });
     },
 

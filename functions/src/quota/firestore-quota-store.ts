@@ -56,6 +56,15 @@ export interface FirestoreDecision {
   readonly snapshot?: QuotaSnapshot;
 }
 
+/** A document of the collection, and whether it has the quota's fields. */
+export interface SampledDocument {
+  readonly providerId: string;
+  readonly hasUsed: boolean;
+  readonly hasLimit: boolean;
+  /** What is wrong with its quota, if anything. */
+  readonly problem: string | undefined;
+}
+
 /** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
 export class FirestoreQuotaStore {
   constructor(
@@ -73,6 +82,19 @@ export class FirestoreQuotaStore {
   read(providerId: string): Promise<QuotaSnapshot> {
     const document = this.document(providerId);
     return this.bounded(document.path, async () => this.toSnapshot(await document.get()));
+  }
+
+  /** Reads some documents of the collection, one billed document read each. */
+  sample(count: number): Promise<SampledDocument[]> {
+    return this.bounded(this.collectionPath, async () => {
+      const { docs } = await this.firestore().collection(this.collectionPath).limit(count).get();
+      return docs.map((document) => ({
+        providerId: document.id,
+        hasUsed: document.get(this.options.usedField) !== undefined,
+        hasLimit: document.get(this.options.limitField) !== undefined,
+        problem: this.problemOf(document),
+      }));
+    });
   }
 
   /** Reads many providers, one billed document read each; an invalid document is an error in its place. */
@@ -235,6 +257,16 @@ export class FirestoreQuotaStore {
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });
     return { allowed, ...answer, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
+  }
+
+  private problemOf(document: DocumentSnapshot): string | undefined {
+    try {
+      this.toSnapshot(document);
+      return undefined;
+    } catch (error) {
+      if (error instanceof InvalidQuotaDocumentError) return error.message;
+      throw error;
+    }
   }
 
   private document(providerId: string): DocumentReference {

@@ -1,4 +1,5 @@
 import type { Logs } from "../observability/logs";
+import type { Metrics } from "../observability/metrics";
 import { untilRedisAnswers } from "../redis/retry";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, type Quota, type QuotaFields } from "./quota";
 import type { ApplyOutcome, RedisQuotaStore } from "./redis-quota-store";
@@ -26,6 +27,7 @@ export class QuotaMirror {
     private readonly store: RedisQuotaStore,
     private readonly options: QuotaMirrorOptions,
     private readonly logs: Logs,
+    private readonly metrics: Pick<Metrics, "mirrored">,
   ) {}
 
   /**
@@ -44,7 +46,9 @@ export class QuotaMirror {
         ? this.store.invalidate(providerId, { version, asOfMs, marker, created })
         : this.store.apply(providerId, { quota, version, asOfMs, marker, created }),
     );
-    this.logs.quotaMirrored(providerId, outcome, Date.now() - asOfMs);
+    const lagMs = Date.now() - asOfMs;
+    this.logs.quotaMirrored(providerId, outcome, lagMs);
+    this.metrics.mirrored(lagMs);
     return outcome;
   }
 

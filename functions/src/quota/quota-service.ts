@@ -1,5 +1,6 @@
 import { FirestoreUnavailableError } from "../firestore";
 import type { Logs } from "../observability/logs";
+import type { QuotaMetrics } from "../observability/metrics";
 import { RedisUnavailableError } from "../redis/connection";
 import { UnknownCallError, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
@@ -83,6 +84,7 @@ export class QuotaService {
     private readonly sync: QuotaSync,
     private readonly options: QuotaServiceOptions,
     private readonly logs: Logs,
+    private readonly metrics: QuotaMetrics,
   ) {}
 
   /**
@@ -103,9 +105,14 @@ export class QuotaService {
       entry = await this.redisStore.read(providerId);
     } catch (error) {
       this.bypass(providerId, error);
+      this.metrics.fallback();
       return this.checkFirestore(providerId, { fillCache: false });
     }
-    if (entry.kind === "miss") return this.checkFirestore(providerId, { fillCache: true });
+    if (entry.kind === "miss") {
+      this.metrics.miss();
+      return this.checkFirestore(providerId, { fillCache: true });
+    }
+    this.metrics.hit();
     const { hasQuota, used, limit, remaining, found } = this.assess(entry);
     return { hasQuota, used, limit, remaining, found, source: "redis" };
   }
@@ -159,15 +166,18 @@ export class QuotaService {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const outcome = await this.redisStore.consume(call);
         if (outcome.kind !== "miss") {
+          if (attempt === 0) this.metrics.hit();
           const allowed = outcome.kind === "accepted";
           return { allowed, ...toStatus(outcome, outcome.found), source: "redis" };
         }
+        if (attempt === 0) this.metrics.miss();
         await this.load(providerId, { fillCache: true });
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       if (error.outcome === "unknown") return this.reportUnknown(call, error);
       this.logs.quotaCacheBypassed(providerId, error);
+      this.metrics.fallback();
     }
     return this.decideInFirestore(call, { fillCache: false });
   }

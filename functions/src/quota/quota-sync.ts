@@ -1,4 +1,5 @@
 import type { Logs } from "../observability/logs";
+import type { Unsynced } from "../observability/metrics";
 import type { FirestoreQuotaStore } from "./firestore-quota-store";
 import type { RedisQuotaStore } from "./redis-quota-store";
 
@@ -75,6 +76,17 @@ export class QuotaSync {
     const report = { flushed, failed, complete, oldestUnsyncedMs };
     this.logs.quotasSynced(report);
     return report;
+  }
+
+  /**
+   * What Firestore lacks now.
+   *
+   * @throws RedisUnavailableError
+   */
+  async unsynced(): Promise<Unsynced> {
+    const nowMs = await this.redisStore.nowMs();
+    const { providers, oldestSinceMs = nowMs } = await this.redisStore.dirty();
+    return { pendingProviders: providers, oldestPendingMs: Math.max(0, nowMs - oldestSinceMs) };
   }
 
   /**

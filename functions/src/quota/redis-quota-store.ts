@@ -38,6 +38,14 @@ export interface DirtyProvider {
   readonly sinceMs: number;
 }
 
+/** An entry as it is stored. */
+export interface StoredEntry extends StoredQuota {
+  /** How long it lives if nothing happens; undefined for ever. */
+  readonly ttlMs: number | undefined;
+  /** Since when it has usage that Firestore lacks (Unix time, milliseconds); undefined if it has none. */
+  readonly dirtySinceMs: number | undefined;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -165,6 +173,38 @@ export class RedisQuotaStore {
   /** Whether any provider has usage that Firestore lacks. */
   async hasDirtyProviders(): Promise<boolean> {
     return (await this.redis.run((redis) => redis.exists(...this.keys.allDirty()))) > 0;
+  }
+
+  /** How many providers have usage that Firestore lacks, and since when the first of them (Unix ms). */
+  async dirty(): Promise<{ readonly providers: number; readonly oldestSinceMs?: number }> {
+    const indexes = await Promise.all(
+      this.keys.allDirty().map(async (key) => {
+        const [count, oldest] = await Promise.all([
+          this.redis.run((redis) => redis.zcard(key)),
+          this.redis.run((redis) => redis.zrange(key, "0", "0", "WITHSCORES")),
+        ]);
+        return { count: Number(count), oldest: oldest.slice(1).map(Number) };
+      }),
+    );
+    const providers = indexes.reduce((sum, { count }) => sum + count, 0);
+    const since = indexes.flatMap(({ oldest }) => oldest);
+    return since.length === 0 ? { providers } : { providers, oldestSinceMs: Math.min(...since) };
+  }
+
+  /** A provider's entry as it is stored. */
+  async inspect(providerId: string): Promise<StoredEntry | undefined> {
+    const key = this.keys.quota(providerId);
+    const [[entry], ttlMs, since] = await Promise.all([
+      this.readEntries([key]),
+      this.redis.run((redis) => redis.pttl(key)),
+      this.redis.run((redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
+    ]);
+    if (entry === undefined) return undefined;
+    return {
+      ...entry,
+      ttlMs: Number(ttlMs) < 0 ? undefined : Number(ttlMs),
+      dirtySinceMs: since === null ? undefined : Number(since),
+    };
   }
 
   /** The time on Redis's clock, Unix ms. */

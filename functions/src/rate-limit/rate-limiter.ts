@@ -1,7 +1,8 @@
 import type { Logs } from "../observability/logs";
+import type { Metrics } from "../observability/metrics";
 import { RedisUnavailableError } from "../redis/connection";
 import { CALLERS_NAME } from "../validation";
-import type { Decision } from "./decision";
+import type { Decision, RateLimitRequest } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import type { Policy, PolicySource } from "./policy";
@@ -31,6 +32,7 @@ export class RateLimiter {
     private readonly shared: RateLimitStore,
     private readonly local: RateLimitStore,
     private readonly logs: Logs,
+    private readonly metrics: Pick<Metrics, "decided">,
   ) {}
 
   async policy(name: string): Promise<Policy> {
@@ -56,7 +58,17 @@ export class RateLimiter {
   ): Promise<Decision> {
     const limits = limitsOf(policy, subject);
     requireCost(limits, cost);
-    const request = { cost, peek };
+    const decision = await this.take(policy, limits, subject, { cost, peek });
+    if (!peek) this.metrics.decided(policy.name, decision.source, decision.allowed);
+    return decision;
+  }
+
+  private async take(
+    policy: Policy,
+    limits: SubjectLimits,
+    subject: string,
+    request: RateLimitRequest,
+  ): Promise<Decision> {
     try {
       return await this.shared.take(limits, subject, request);
     } catch (error) {

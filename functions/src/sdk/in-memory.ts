@@ -1,5 +1,6 @@
 import { readEnvironment } from "../config/environment";
 import { createLogs } from "../observability/logs";
+import { Metrics } from "../observability/metrics";
 import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
 import type { RateLimitStore } from "../rate-limit/rate-limit-store";
@@ -42,7 +43,9 @@ export function createInMemory(
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   const shared = new InterruptibleStore(new LocalRateLimitStore(now, "redis"));
   const local = new LocalRateLimitStore(now);
-  const limiter = new RateLimiter({ policies: () => policies }, shared, local, createLogs(log));
+  const logs = createLogs(log);
+  const metrics = new Metrics(createLogs(() => {}));
+  const limiter = new RateLimiter({ policies: () => policies }, shared, local, logs, metrics);
   return {
     quota: quotas,
     limiter: createLimiter(() => limiter, loadHttps),

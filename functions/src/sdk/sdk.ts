@@ -51,7 +51,7 @@ function createRedisQuota(
   const services = () =>
     (made ??= createServices(
       parseOptions(settings, readEnvironment()),
-      firestore ? () => firestore : defaultFirestore,
+      () => firestore ?? defaultFirestore(),
       createLogs(log ?? write),
     ));
   return {

@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
+
+import type { Firestore } from "@google-cloud/firestore";
+import type { Command } from "commander";
+
+import { parseServiceConfig, type ServiceConfig } from "../config/config";
+import { PARAM_SPECS, type ParamName, type ParamValues } from "../config/param-specs";
+import { createLogs } from "../observability/logs";
+import { createServices, type Services } from "../services";
+import { redact } from "./table";
+
+/** What the command line has of the process that runs it. */
+export interface Surroundings {
+  readonly environment: ParamValues;
+  readonly getFirestore: (projectId?: string) => Firestore;
+  readonly write: (text: string) => void;
+  readonly warn: (text: string) => void;
+}
+
+/** Options that all commands have. */
+export interface GlobalOptions {
+  readonly envFile?: string;
+  readonly project?: string;
+  readonly json?: boolean;
+}
+
+/** A command was called wrongly. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  readonly code = "usage";
+}
+
+/** One run of the command line: its settings, services and output. */
+export class Cli {
+  /** Whether a check, or part of the work, has failed. */
+  failed = false;
+  private readonly opened: Services[] = [];
+  private firestore: Firestore | undefined;
+
+  constructor(private readonly surroundings: Surroundings) {}
+
+  /** The params, of the file over those of the environment; other lines of the file are not read. */
+  params(command: Command): ParamValues {
+    const { envFile } = command.optsWithGlobals<GlobalOptions>();
+    if (envFile === undefined) return this.surroundings.environment;
+    const values: Partial<Record<ParamName, string>> = { ...this.surroundings.environment };
+    const file = parseEnv(readParamsFile(envFile));
+    for (const name of Object.keys(PARAM_SPECS) as ParamName[])
+      if (file[name] !== undefined) values[name] = file[name];
+    return values;
+  }
+
+  /**
+   * The services as the params say.
+   *
+   * @throws ConfigError
+   */
+  services(command: Command): Services {
+    return this.open(parseServiceConfig(this.params(command)), command);
+  }
+
+  /** Services of a configuration at hand. Warnings and errors that they log are written, unless `quiet`. */
+  open(config: ServiceConfig, command: Command, { quiet = false } = {}): Services {
+    const { project } = command.optsWithGlobals<GlobalOptions>();
+    const logs = createLogs(({ severity, event, message, ...fields }) => {
+      if (quiet || (severity !== "WARNING" && severity !== "ERROR")) return;
+      const detail = fields["error"] ?? fields["problem"];
+      const more = typeof detail === "string" ? ` (${detail})` : "";
+      this.surroundings.warn(redact(`${severity} ${event}: ${message}${more}\n`));
+    });
+    const getFirestore = () => (this.firestore ??= this.surroundings.getFirestore(project));
+    const services = createServices(config, getFirestore, logs);
+    this.opened.push(services);
+    return services;
+  }
+
+  /** Writes a result: as JSON where that was asked for. */
+  print(command: Command, result: unknown, text: () => string): void {
+    const { json } = command.optsWithGlobals<GlobalOptions>();
+    this.surroundings.write(json ? `${JSON.stringify(result, null, 2)}\n` : `${text()}\n`);
+  }
+
+  /** Tells how long work gets on; not part of the result. */
+  progress(text: string): void {
+    this.surroundings.warn(`${text}\n`);
+  }
+
+  /** Ends what would keep the process alive. */
+  async close(): Promise<void> {
+    for (const services of this.opened) services.close();
+    await this.firestore?.terminate().catch(() => {});
+  }
+}
+
+function readParamsFile(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--env-file: ${(error as Error).message}`);
+  }
+}

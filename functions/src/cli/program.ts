@@ -1,0 +1,53 @@
+import { Command, CommanderError } from "commander";
+
+import { ConfigError } from "../config/config";
+import { addAdvise } from "./advise";
+import { addBackfill } from "./backfill";
+import { Cli, UsageError, type Surroundings } from "./cli";
+import { addDoctor } from "./doctor";
+import { addInspect } from "./inspect";
+import { addPolicies } from "./policies";
+import { addReconcile } from "./reconcile";
+import { addRollback } from "./rollback";
+import { addSync } from "./sync";
+import { redact } from "./table";
+
+/** How a command ended: all is well; a check has failed, or the work; it was called wrongly. */
+export type ExitCode = 0 | 1 | 2;
+
+/** Runs one command. Never throws: what goes wrong is written, and is in the exit code. */
+export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const cli = new Cli(surroundings);
+  const program = new Command("firestore-redis-quota")
+    .description("Checks and runs Redis in front of Firestore for quotas and rate limits.")
+    .option(
+      "--env-file <file>",
+      "params, such as an extension's extensions/INSTANCE.env; over the environment",
+    )
+    .option("--project <id>", "Google Cloud project of Firestore; otherwise as the environment says")
+    .option("--json", "print JSON")
+    .exitOverride()
+    .configureOutput({ writeOut: surroundings.write, writeErr: surroundings.warn })
+    .addHelpText("after", "\nExit codes: 0 all is well, 1 a check or the work has failed, 2 called wrongly.");
+  for (const add of [
+    addDoctor,
+    addAdvise,
+    addBackfill,
+    addSync,
+    addReconcile,
+    addInspect,
+    addPolicies,
+    addRollback,
+  ])
+    add(program, cli);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return cli.failed ? 1 : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    surroundings.warn(`${redact((error as Error).message)}\n`);
+    return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
+  } finally {
+    await cli.close();
+  }
+}

@@ -1,0 +1,150 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+import { createLogs, type Logs, type LogSink } from "../../functions/src/observability/logs";
+import { Metrics } from "../../functions/src/observability/metrics";
+
+const ROOT = path.resolve(__dirname, "../../monitoring");
+const read = (file: string) => JSON.parse(readFileSync(path.join(ROOT, file), "utf8")) as unknown;
+const filesOf = (folder: string) =>
+  readdirSync(path.join(ROOT, folder)).map((file) => [file.replace(/\.json$/, ""), `${folder}/${file}`]);
+
+interface LogMetric {
+  readonly name: string;
+  readonly filter: string;
+  readonly valueExtractor?: string;
+  readonly metricDescriptor: { readonly metricKind: string; readonly valueType: string };
+  readonly bucketOptions?: unknown;
+}
+
+interface AlertPolicy {
+  readonly displayName: string;
+  readonly combiner: string;
+  readonly documentation: { readonly content: string };
+  readonly conditions: readonly {
+    readonly conditionPrometheusQueryLanguage?: { readonly query: string };
+    readonly conditionThreshold?: { readonly filter: string };
+  }[];
+}
+
+interface Dashboard {
+  readonly mosaicLayout: {
+    readonly columns: number;
+    readonly tiles: readonly {
+      readonly xPos: number;
+      readonly width: number;
+      readonly widget: {
+        readonly title: string;
+        readonly xyChart: {
+          readonly dataSets: readonly {
+            readonly timeSeriesQuery: {
+              readonly prometheusQuery?: string;
+              readonly timeSeriesFilter?: { readonly filter: string };
+            };
+          }[];
+        };
+      };
+    }[];
+  };
+}
+
+/** Memorystore's metrics that are used here (cloud.google.com/memorystore/docs/redis/monitoring-metrics). */
+const MEMORYSTORE = [
+  "redis.googleapis.com/clients/connected",
+  "redis.googleapis.com/stats/evicted_keys",
+  "redis.googleapis.com/stats/keyspace_hits",
+  "redis.googleapis.com/stats/keyspace_misses",
+  "redis.googleapis.com/stats/memory/usage_ratio",
+];
+
+type Entry = Parameters<LogSink>[0];
+
+/** The entries that the code writes, as it writes them, by their events. */
+function emitted(): ReadonlyMap<string, Entry> {
+  const entries = new Map<string, Entry>();
+  const logs: Logs = createLogs((entry) => void entries.set(entry.event, entry));
+  const error = new Error("down");
+  logs.redisUnreachable("10.0.0.3:6379", error);
+  logs.firestoreUnavailable(error);
+  logs.flushFailed("ada", error);
+  logs.quotasSynced({ flushed: 1, failed: 0, complete: true, oldestUnsyncedMs: 0 });
+  logs.quotaDrift("ada", { redisVersion: 1, firestoreVersion: 2 });
+  logs.configInvalid([{ param: "MODE", problem: "not set" }]);
+  // With a sync's figures, which an entry has beside all others.
+  new Metrics(logs).measured({ pendingProviders: 1, oldestPendingMs: 2 });
+  return entries;
+}
+
+const metrics = filesOf("metrics").map(([name, file]) => [name!, read(file!) as LogMetric] as const);
+const alerts = filesOf("alerts").map(([name, file]) => [name!, read(file!) as AlertPolicy] as const);
+const charts = (read("dashboard.json") as Dashboard).mosaicLayout.tiles.map(
+  ({ widget }) => [widget.title, widget] as const,
+);
+
+const entries = emitted();
+const byName = new Map(metrics);
+
+test.each(metrics)(
+  "%s is drawn from an entry that the code writes, and from fields that it has",
+  (name, metric) => {
+    expect(metric.name).toBe(name);
+    const [, event] = /^jsonPayload\.event="(\w+)"/.exec(metric.filter)!;
+    const entry = entries.get(event!);
+    expect(entry).toBeDefined();
+    const fields = [...`${metric.filter} ${metric.valueExtractor ?? ""}`.matchAll(/jsonPayload\.(\w+)/g)];
+    for (const [, field] of fields) expect(entry).toHaveProperty(field!);
+    const extracted = /^EXTRACT\(jsonPayload\.(\w+)\)$/.exec(metric.valueExtractor ?? "")?.[1];
+    if (extracted !== undefined) expect(typeof entry![extracted]).toBe("number");
+    expect(metric.metricDescriptor.metricKind).toBe("DELTA");
+    expect(metric.metricDescriptor.valueType).toBe(extracted === undefined ? "INT64" : "DISTRIBUTION");
+    expect(metric.bucketOptions !== undefined).toBe(extracted !== undefined);
+  },
+);
+
+/** Every metric of a PromQL query exists, and is asked for as what it is. */
+function checkQuery(query: string): void {
+  const names = [...query.matchAll(/logging_googleapis_com:user_(\w+)/g)].map(([, name]) => name!);
+  expect(names.length).toBeGreaterThan(0);
+  for (const name of names) {
+    const [, base, suffix] = /^(\w+?)(_sum|_count|_bucket)?$/.exec(name)!;
+    expect([base, byName.get(base!)?.metricDescriptor.valueType]).toEqual([
+      base,
+      suffix === undefined ? "INT64" : "DISTRIBUTION",
+    ]);
+  }
+  expect(query.split("(").length).toBe(query.split(")").length);
+}
+
+function checkFilter(filter: string): void {
+  const [, type] = /metric\.type = "([^"]+)"/.exec(filter)!;
+  expect(MEMORYSTORE).toContain(type);
+  expect(filter).toContain('resource.type = "redis_instance"');
+}
+
+test.each(alerts)(
+  "the alert %s asks for metrics that exist, and operations.md says what to do",
+  (name, alert) => {
+    expect(alert.combiner).toBe("OR");
+    expect(alert.conditions).toHaveLength(1);
+    const [{ conditionPrometheusQueryLanguage: prometheus, conditionThreshold: threshold }] =
+      alert.conditions as [AlertPolicy["conditions"][number]];
+    if (prometheus) checkQuery(prometheus.query);
+    else checkFilter(threshold!.filter);
+    expect(alert.documentation.content).toContain(`docs/operations.md#${name}`);
+    const operations = readFileSync(path.resolve(ROOT, "../docs/operations.md"), "utf8");
+    expect(operations).toContain(`### ${name}\n`);
+  },
+);
+
+test.each(charts)("the chart %s asks for metrics that exist", (_, widget) => {
+  for (const { timeSeriesQuery } of widget.xyChart.dataSets) {
+    if (timeSeriesQuery.prometheusQuery !== undefined) checkQuery(timeSeriesQuery.prometheusQuery);
+    else checkFilter(timeSeriesQuery.timeSeriesFilter!.filter);
+  }
+});
+
+test("every metric is in a chart, as are all of the guide's of Redis", () => {
+  const dashboard = JSON.stringify(read("dashboard.json"));
+  for (const [name] of metrics) expect(dashboard).toMatch(new RegExp(`user_${name}(_sum|_bucket)?\\{`));
+  for (const type of MEMORYSTORE) expect(dashboard).toContain(type);
+});
