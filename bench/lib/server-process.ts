@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { whenGone } from "../../scripts/when-gone.mjs";
 
 export interface ServerProcess {
+  readonly pid: number;
   /** What it said first. */
   readonly greeting: string;
   stop(): void;
@@ -23,6 +24,7 @@ export async function startServer(
   failure.catch(() => {});
   const [text] = (await Promise.race([greeting, failure])) as [Buffer];
   return {
+    pid: child.pid!,
     greeting: text.toString().trim(),
     stop() {
       child.kill("SIGTERM");
