@@ -23,12 +23,14 @@ const SOURCE = join(import.meta.dirname, "../../functions");
 export async function startFrameworkFunction(
   name: string,
   params: Readonly<Record<string, string>>,
+  stderr: "inherit" | "ignore" = "inherit",
 ): Promise<FrameworkFunction> {
   const [port] = await freePorts(1);
   const { pid, stop } = await startServer(
     FRAMEWORK,
     [`--source=${SOURCE}`, `--target=${name}`, "--signature-type=http", `--port=${port}`],
     { ...process.env, NODE_OPTIONS, GCLOUD_PROJECT: "demo-bench", ...params },
+    stderr,
   );
   return { url: `http://127.0.0.1:${port}/`, pid, stop };
 }

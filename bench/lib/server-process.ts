@@ -14,8 +14,9 @@ export async function startServer(
   file: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
+  stderr: "inherit" | "ignore" = "inherit",
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"], env });
+  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", stderr], env });
   const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
   const greeting = once(child.stdout, "data");
   const failure = once(child, "exit").then(([code]) => {
