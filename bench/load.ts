@@ -69,19 +69,18 @@ const providers = Array.from({ length: PROVIDERS }, (_, i) => {
 let turn = 0;
 
 /** The next call of a function, for the next provider, in its own name. */
-function nextCall(name: FunctionName, url: string): CallableRequest {
+function nextCall(name: FunctionName): CallableRequest {
   const { id, idToken } = providers[turn++ % PROVIDERS]!;
-  return { url, idToken, data: name === "checkRateLimit" ? { policy: POLICY.name } : { providerId: id } };
+  return { idToken, data: name === "checkRateLimit" ? { policy: POLICY.name } : { providerId: id } };
 }
 
-/** Calls a function's instances in turn; answers by Firestore, or without Redis, are counted beside. */
+/** Calls a function's instances; answers by Firestore, or without Redis, are counted beside. */
 async function load(name: FunctionName, urls: readonly string[], callers: number, forMs: number) {
   let withoutRedis = 0;
-  let next = 0;
   const report = await loadCallable(
-    callers,
-    Date.now() + forMs,
-    () => nextCall(name, urls[next++ % urls.length]!),
+    urls,
+    { callers, forMs },
+    () => nextCall(name),
     ({ source, allowed }, { data }) => {
       if (source !== "redis") withoutRedis++;
       if (name !== "consumeQuota") return;

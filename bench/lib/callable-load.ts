@@ -2,7 +2,6 @@ import { Agent, request } from "node:http";
 
 /** One call of a callable function. */
 export interface CallableRequest {
-  readonly url: string;
   readonly data: unknown;
   readonly idToken: string;
 }
@@ -23,39 +22,41 @@ const STEP_MS = 0.05;
 const STEPS = 200_000;
 
 /**
- * Keeps so many calls of a function under way, each on a connection of its own.
+ * Keeps so many calls of a function under way. Each caller has one of its instances, and a connection of its own that is
+ * never idle: a server ends one that is, now and then just as it is asked again.
  *
+ * @param urls of the function's instances
  * @param onResult is told of each answer that is no error
  */
 export async function loadCallable(
-  callers: number,
-  untilMs: number,
+  urls: readonly string[],
+  { callers, forMs }: { readonly callers: number; readonly forMs: number },
   nextCall: () => CallableRequest,
   onResult: (result: Readonly<Record<string, unknown>>, call: CallableRequest) => void = () => {},
 ): Promise<LoadReport> {
-  const agent = new Agent({ keepAlive: true, maxSockets: callers });
   const histogram = new Uint32Array(STEPS);
   let calls = 0;
   let errors = 0;
   let firstError: string | undefined;
-  const caller = async () => {
-    while (Date.now() < untilMs) {
+  const startMs = performance.now();
+  const caller = async (url: string) => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (performance.now() - startMs < forMs) {
       const call = nextCall();
       const askedMs = performance.now();
       calls++;
       try {
-        onResult(await callOver(agent, call), call);
+        onResult(await callOver(agent, url, call), call);
       } catch (error) {
         errors++;
         firstError ??= (error as Error).message;
       }
       histogram[Math.min(STEPS - 1, Math.floor((performance.now() - askedMs) / STEP_MS))]!++;
     }
+    agent.destroy();
   };
-  const startMs = performance.now();
-  await Promise.all(Array.from({ length: callers }, caller));
+  await Promise.all(Array.from({ length: callers }, (_, i) => caller(urls[i % urls.length]!)));
   const seconds = (performance.now() - startMs) / 1000;
-  agent.destroy();
   return {
     calls,
     errors,
@@ -75,7 +76,8 @@ function percentileMs(histogram: Uint32Array, rank: number): number {
 /** @throws Error with the answer unless it is a result */
 function callOver(
   agent: Agent,
-  { url, data, idToken }: CallableRequest,
+  url: string,
+  { data, idToken }: CallableRequest,
 ): Promise<Readonly<Record<string, unknown>>> {
   const body = JSON.stringify({ data });
   const headers = {
