@@ -1,3 +1,4 @@
+import securityRules from "@firebase/eslint-plugin-security-rules";
 import tseslint from "typescript-eslint";
 
 const DOMAINS = ["quota", "rate-limit", "session"];
@@ -166,4 +167,6 @@ export default tseslint.config(
     },
   },
   ...LAYERS,
+  // By the grammar that Firebase itself uses.
+  securityRules.configs["flat/recommended"],
 );

@@ -31,7 +31,7 @@ export default {
     }),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
-      testMatch: ["callables", "mirror-quota", "mirror-session"].map(
+      testMatch: ["callables", "mirror-quota", "mirror-session", "security"].map(
         (name) => `<rootDir>/tests/emulator/${name}.test.ts`,
       ),
       globals: { FRQ_FORM: "kit" },

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { whenGone } from "../../scripts/when-gone.mjs";
 
 export interface ServerProcess {
+  readonly pid: number;
   /** What it said first. */
   readonly greeting: string;
   stop(): void;
@@ -13,8 +14,9 @@ export async function startServer(
   file: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
+  stderr: "inherit" | "ignore" = "inherit",
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"], env });
+  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", stderr], env });
   const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
   const greeting = once(child.stdout, "data");
   const failure = once(child, "exit").then(([code]) => {
@@ -23,6 +25,7 @@ export async function startServer(
   failure.catch(() => {});
   const [text] = (await Promise.race([greeting, failure])) as [Buffer];
   return {
+    pid: child.pid!,
     greeting: text.toString().trim(),
     stop() {
       child.kill("SIGTERM");

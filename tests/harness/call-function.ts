@@ -22,12 +22,25 @@ export class CallableError extends Error {
  *
  * @throws CallableError when the function answers with an error
  */
-export async function callFunction(url: string, data: unknown, options: CallOptions = {}): Promise<unknown> {
+export function callFunction(url: string, data: unknown, options: CallOptions = {}): Promise<unknown> {
+  return postToFunction(url, JSON.stringify({ data }), options);
+}
+
+/**
+ * Sends a callable function what no client SDK would: any text as the body.
+ *
+ * @throws CallableError when the function answers with an error
+ */
+export async function postToFunction(
+  url: string,
+  requestBody: string,
+  options: CallOptions = {},
+): Promise<unknown> {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   if (options.idToken) headers["Authorization"] = `Bearer ${options.idToken}`;
   if (options.appCheckToken) headers["X-Firebase-AppCheck"] = options.appCheckToken;
 
-  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ data }) });
+  const response = await fetch(url, { method: "POST", headers, body: requestBody });
   const text = await response.text();
   if (!response.headers.get("Content-Type")?.startsWith("application/json")) {
     throw new Error(`${url} did not answer as a callable function: ${response.status} ${text}`);

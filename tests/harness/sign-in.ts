@@ -8,19 +8,29 @@ export interface SignInOptions {
   claims?: Record<string, unknown>;
 }
 
+/** What the Auth emulator answers an endpoint of its client API. */
+export async function askAuth(
+  project: EmulatedProject,
+  endpoint: string,
+  body: object,
+): Promise<{ readonly status: number; readonly answer: Record<string, unknown> }> {
+  const response = await fetch(`http://${project.authHost}/${endpoint}?key=any`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, answer: (await response.json()) as Record<string, unknown> };
+}
+
 /** Signs a user in at the Auth emulator, creating it if need be, and returns its ID token. */
 export async function signIn(
   project: EmulatedProject,
   { uid, claims = {} }: SignInOptions = {},
 ): Promise<string> {
-  const url = `http://${project.authHost}/identitytoolkit.googleapis.com/v1/accounts:signInWithCustomToken?key=any`;
   // The emulator takes unsigned custom tokens, as plain JSON.
   const token = JSON.stringify({ uid: uid ?? randomUUID(), claims });
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token, returnSecureToken: true }),
-  });
-  if (!response.ok) throw new Error(`The Auth emulator refused to sign in: ${await response.text()}`);
-  return ((await response.json()) as { idToken: string }).idToken;
+  const endpoint = "identitytoolkit.googleapis.com/v1/accounts:signInWithCustomToken";
+  const { status, answer } = await askAuth(project, endpoint, { token, returnSecureToken: true });
+  if (status !== 200) throw new Error(`The Auth emulator refused to sign in: ${JSON.stringify(answer)}`);
+  return answer["idToken"] as string;
 }

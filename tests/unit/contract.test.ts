@@ -7,6 +7,7 @@ import { parse } from "yaml";
 
 import { PARAM_SPECS, type ParamSpec } from "../../functions/src/config/param-specs";
 import * as deployables from "../../functions/src/index";
+import { SYNC_FIELD } from "../../functions/src/quota/quota";
 
 interface Param {
   param: string;
@@ -36,6 +37,7 @@ const extension = parse(read("extension.yaml")) as {
   version: string;
   params: Param[];
   resources: Resource[];
+  roles: { role: string; reason: string }[];
   lifecycleEvents: Record<string, { function: string }>;
 };
 
@@ -105,6 +107,29 @@ describe("the Firebase CLI's own rules", () => {
     expect(icon.subarray(1, 4).toString()).toBe("PNG");
     expect([icon.readUInt32BE(16), icon.readUInt32BE(20)]).toEqual([512, 512]);
   });
+});
+
+test("examples/firestore.rules speaks of the params' default names, and of the fields of our own", () => {
+  const rules = read("examples/firestore.rules");
+  const blocks = [
+    PARAM_SPECS.QUOTA_COLLECTION_PATH.default,
+    PARAM_SPECS.SESSION_COLLECTION_PATH.default,
+    "rateLimitPolicies", // as the forms' example has it
+    "quotaCalls",
+  ];
+  for (const block of blocks) expect(rules).toContain(`match /${block}/{`);
+  const fields = [PARAM_SPECS.QUOTA_USED_FIELD.default, PARAM_SPECS.QUOTA_LIMIT_FIELD.default, SYNC_FIELD];
+  const list = `hasAny([${fields.map((field) => `'${field}'`).join(", ")}])`;
+  expect(rules.split(list)).toHaveLength(3);
+});
+
+test("the roles are those that docs/security.md gives reasons for", () => {
+  const rows = table(read("docs/security.md"), "| Role | Extension | Kit | Why no less |");
+  const rolesOf = (column: 1 | 2) =>
+    rows.filter((row) => row[column] === "yes").map(([role]) => role!.replace("roles/", ""));
+  expect(rolesOf(1).sort()).toEqual(extension.roles.map(({ role }) => role).sort());
+  const kit = read("functions/src/deployables/kit.ts");
+  expect(rolesOf(2).sort()).toEqual([...kit.matchAll(/"roles\/([\w.]+)"/g)].map(([, role]) => role).sort());
 });
 
 describe("extension.yaml and the code agree", () => {

@@ -168,3 +168,39 @@ test("all errors are reported at once", () => {
     problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 q" }] }]),
   ).toHaveLength(4);
 });
+
+test.each([
+  ["a policy", '[{"name":"p","by":"uid","limits":[],"__proto__":{"limits":[1]}}]'],
+  ["a prototype with all fields", '[{"__proto__":{"name":"p","by":"uid","limits":[1]}}]'],
+  ["a limit", '[{"name":"p","by":"uid","limits":[{"__proto__":{"limit":1,"algorithm":"fixed-window"}}]}]'],
+  [
+    "a constructor",
+    '[{"name":"p","by":"uid","limits":[],"constructor":{"prototype":{"onRedisFailure":"open"}}}]',
+  ],
+])("nothing is inherited from the JSON of policies: %s", (_, json) => {
+  expect(() => parsePolicies(json)).toThrow(InvalidPolicies);
+  expect(({} as Record<string, unknown>)["limits"]).toBeUndefined();
+  expect(({} as Record<string, unknown>)["onRedisFailure"]).toBeUndefined();
+});
+
+test("a prototype beside a policy's fields adds nothing to it", () => {
+  const json = JSON.stringify([POLICY]);
+  const read = (text: string) => {
+    try {
+      return parsePolicies(text);
+    } catch (error) {
+      return (error as InvalidPolicies).problems.join();
+    }
+  };
+  const polluted = json.replace(
+    "[{",
+    '[{"__proto__":{"onRedisFailure":"open","overrides":[{"subject":"a"}]},',
+  );
+  expect([read(json), expect.stringContaining("__proto__")]).toContainEqual(read(polluted));
+});
+
+test.each(["__proto__", "constructor", "toString"])("a policy may be named %s and harms no other", (name) => {
+  const policies = new Map(parsePolicies(JSON.stringify([{ ...POLICY, name }])).map((p) => [p.name, p]));
+  expect(policies.get(name)).toMatchObject({ name, by: "uid" });
+  expect(({} as Record<string, unknown>)["by"]).toBeUndefined();
+});

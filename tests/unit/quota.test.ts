@@ -169,3 +169,11 @@ test.each([
 ])("the newest flush that %j contains is %p", (data, marker) => {
   expect(parseMarker(data)).toBe(marker);
 });
+
+test.each(["constructor", "__proto__", "toString"])(
+  "a field named %s is read from the document alone",
+  (field) => {
+    expect(parseQuota({}, { ...FIELDS, usedField: field })).toEqual({ used: 0, limit: 100 });
+    expect(parseQuota({}, { ...FIELDS, limitField: `${field}.length` })).toEqual({ used: 0, limit: 100 });
+  },
+);

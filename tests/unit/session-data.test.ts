@@ -92,3 +92,16 @@ test("a TTL is a whole number of seconds up to 30 days", () => {
   for (const bad of [0, -1, 1.5, 2_592_001, "60", Number.NaN])
     expect(() => parseSessionTtl(bad)).toThrow("ttlSeconds: got");
 });
+
+test("a prototype in JSON is refused at any depth, and a constructor is a name like another", () => {
+  for (const json of ['{"__proto__":{"admin":true}}', '{"a":[{"b":{"__proto__":{"admin":true}}}]}'])
+    expect(() => parseSessionData(JSON.parse(json))).toThrow('got the name "__proto__"');
+  const data = JSON.parse('{"constructor":{"prototype":{"admin":true}},"toJSON":"x","valueOf":1}') as object;
+  expect(parseSessionData(data)).toEqual(data);
+  expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
+});
+
+test("an object whose prototype was replaced is no plain object", () => {
+  const heir = Object.assign(Object.create({ admin: true }) as object, { a: 1 });
+  expect(() => parseSessionData(heir)).toThrow(InvalidSessionDataError);
+});
