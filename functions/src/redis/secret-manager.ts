@@ -48,6 +48,8 @@ function createClient(emulatorHost: string | undefined): secretManager.SecretMan
     apiEndpoint: hostname,
     port: Number(port),
     sslCreds: credentials.createInsecure(),
+    // The library asks this much of credentials that it does not need, and would look for some, on the network too.
+    auth: { getUniverseDomain: () => Promise.resolve("googleapis.com") } as never,
   });
 }
 /* eslint-enable @typescript-eslint/no-require-imports */
