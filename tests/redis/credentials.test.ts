@@ -73,7 +73,7 @@ async function serverWithPassword(
 /** Changes the password as an operator does, and ends all connections made with the old one, as time does. */
 async function changePassword(admin: Redis, password: string): Promise<void> {
   await admin.config("SET", "requirepass", password);
-  await admin.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+  await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
 }
 
 /** Expects failure within the time limit, without effect, and returns the error. */
@@ -181,7 +181,7 @@ describe("rotation", () => {
     await admin.config("SET", "requirepass", next);
     expect(await ping()).toBe("PONG");
     secretManager.add(AUTH, next);
-    await admin.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+    await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     await untilItAnswers(ping);
     expect(secretManager.accessed).toHaveLength(2);
   });
