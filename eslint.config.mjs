@@ -118,7 +118,7 @@ const LAYERS = [
     ];
   }),
   layer(
-    ["observability/**/*.ts", "validation.ts", "deadline.ts", "lazily.ts", "firestore.ts"],
+    ["observability/**/*.ts", "validation.ts", "deadline.ts", "lazily.ts", "firestore.ts", "secret.ts"],
     ...BEHIND_HANDLERS,
     IOREDIS,
     domains([...DOMAINS, "redis"], "What all layers use knows none of them."),

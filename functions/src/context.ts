@@ -1,7 +1,7 @@
 import { write } from "firebase-functions/logger";
 
 import { ConfigError, parseConfig, type Config } from "./config/config";
-import { readEnvironment } from "./config/environment";
+import { readEnvironment, secretManagerEmulatorHost } from "./config/environment";
 import { defaultFirestore } from "./default-firestore";
 import { createLogs, type Logs } from "./observability/logs";
 import { createServices, type Services } from "./services";
@@ -25,7 +25,7 @@ export function context(): Context {
 function createContext(): Context {
   const logs = createLogs(write);
   const config = readConfig(logs);
-  return { config, ...createServices(config, () => defaultFirestore(), logs) };
+  return { config, ...createServices(config, () => defaultFirestore(), logs, secretManagerEmulatorHost()) };
 }
 
 function readConfig(logs: Logs): Config {

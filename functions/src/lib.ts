@@ -63,6 +63,8 @@ export { InvalidPolicies, type PolicyInput } from "./rate-limit/policy";
 export type { CheckOptions } from "./rate-limit/rate-limiter";
 export { CallerUnknownError } from "./rate-limit/subject";
 export { RedisUnavailableError } from "./redis/connection";
+export { InvalidSecretError } from "./redis/credentials";
+export { SecretUnavailableError } from "./redis/secret-manager";
 export { rateLimitMiddleware, withHttpRateLimit } from "./sdk/http-rate-limit";
 export type { Limiter } from "./sdk/limiter";
 export type { RedisQuota, SessionClient } from "./sdk/sdk";

@@ -19,6 +19,7 @@ import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
 import { RedisProbe } from "./redis/redis-probe";
+import { secretReader } from "./redis/secret-manager";
 import { FirestoreSessionStore } from "./session/firestore-session-store";
 import { RedisSessionStore } from "./session/redis-session-store";
 import { SessionMirror } from "./session/session-mirror";
@@ -40,12 +41,21 @@ export interface Services {
   close(): void;
 }
 
-/** Makes the services; opens no connection, and asks for the Firestore client when one first needs it. */
-export function createServices(config: ServiceConfig, getFirestore: () => Firestore, logs: Logs): Services {
+/**
+ * Makes the services; opens no connection, and asks for the Firestore client when one first needs it.
+ *
+ * @param secretManagerHost address of a server to read secrets from instead of Google's
+ */
+export function createServices(
+  config: ServiceConfig,
+  getFirestore: () => Firestore,
+  logs: Logs,
+  secretManagerHost?: string,
+): Services {
   const firestore = lazily(getFirestore);
   const { quota } = config;
   const metrics = new Metrics(logs);
-  const redis = new RedisConnection(config.redis, logs);
+  const redis = new RedisConnection(config.redis, logs, secretReader(secretManagerHost));
   const keys = new Keys(config.redis.keyPrefix);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
     ttlSeconds: quota.ttlSeconds,

@@ -3,7 +3,8 @@
  *
  *   node tests/harness/limiter-process.ts <redis port> <key prefix> <policies> <requests> <subjects>
  *
- * Prints for each policy and subject what each allowed request was told to remain: `{policy: {subject: number[]}}`.
+ * Prints on its last line, for each policy and subject, what each allowed request was told to remain:
+ * `{policy: {subject: number[]}}`.
  */
 import { createRedisQuota } from "../../functions/dist/lib.js";
 
@@ -36,5 +37,5 @@ for (const { name } of rateLimitPolicies) {
     }),
   );
 }
-console.log(JSON.stringify(remaining));
 close();
+console.log(JSON.stringify(remaining));

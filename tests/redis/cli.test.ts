@@ -139,7 +139,9 @@ describe("doctor", () => {
     const guarded = await startRedis({ args: ["--requirepass", "hunter2"] });
     try {
       const { output } = await run(["doctor"], installation({ REDIS_PORT: String(guarded.port) }));
-      expect(output).toMatch(/FAIL {2}Redis .+NOAUTH.+\n +-> It asks for a password/);
+      expect(output).toMatch(
+        /FAIL {2}Redis .+NOAUTH.+\n +-> Check the password that REDIS_AUTH_SECRET names/,
+      );
     } finally {
       await guarded.stop();
     }

@@ -21,7 +21,15 @@ function problemsOf(values: ParamValues): string[] {
 test("params that are not set have the form's defaults, also where the form sends an empty string", () => {
   const config = parseConfig({ ...VALID, QUOTA_TTL_SECONDS: "", RATE_LIMIT_POLICIES: "" });
   expect(config).toEqual({
-    redis: { host: "10.0.0.3", port: 6379, timeoutMs: 100, keyPrefix: "frq" },
+    redis: {
+      host: "10.0.0.3",
+      port: 6379,
+      password: undefined,
+      tls: false,
+      ca: undefined,
+      timeoutMs: 100,
+      keyPrefix: "frq",
+    },
     session: { collectionPath: "sessions", ttlSeconds: 3600, mode: "dual-write" },
     quota: {
       collectionPath: "providers",
@@ -52,6 +60,44 @@ test("the collection of policies is a path, and may be left out", () => {
   ]);
 });
 
+test("host, port, password and certificate may be secrets, by default in their newest version", () => {
+  const { redis } = parseConfig({
+    ...VALID,
+    REDIS_HOST: "projects/p/secrets/REDIS_HOST",
+    REDIS_PORT: "projects/123/secrets/redis-port/versions/7",
+    REDIS_AUTH_SECRET: "projects/example.com:p/secrets/auth/versions/latest",
+    REDIS_TLS: "true",
+    REDIS_CA_SECRET: " projects/p/secrets/ca ",
+  });
+  expect(redis).toMatchObject({
+    host: { param: "REDIS_HOST", version: "projects/p/secrets/REDIS_HOST/versions/latest" },
+    port: { param: "REDIS_PORT", version: "projects/123/secrets/redis-port/versions/7" },
+    password: {
+      param: "REDIS_AUTH_SECRET",
+      version: "projects/example.com:p/secrets/auth/versions/latest",
+    },
+    tls: true,
+    ca: { param: "REDIS_CA_SECRET", version: "projects/p/secrets/ca/versions/latest" },
+  });
+});
+
+const PEM = "-----BEGIN CERTIFICATE-----\nMIIB+secret\n-----END CERTIFICATE-----";
+
+test.each<[Partial<ParamValues>, string]>([
+  [{ REDIS_AUTH_SECRET: "hunter2-secret" }, "REDIS_AUTH_SECRET"],
+  [{ REDIS_AUTH_SECRET: "projects/p/secrets/a/hunter2-secret" }, "REDIS_AUTH_SECRET"],
+  [{ REDIS_CA_SECRET: PEM, REDIS_TLS: "true" }, "REDIS_CA_SECRET"],
+  [{ REDIS_HOST: "redis://:hunter2-secret@10.0.0.3" }, "REDIS_HOST"],
+])("%j: what is a secret in the wrong place is an error that does not show it", (values, param) => {
+  const problems = problemsOf({ ...VALID, ...values });
+  expect(problems).toEqual([
+    expect.stringMatching(
+      `^${param}: got something else, which is not shown; expected .*projects/PROJECT/secrets/SECRET`,
+    ),
+  ]);
+  expect(problems.join()).not.toMatch(/hunter2|MIIB/);
+});
+
 test("a default limit of 0 is 0", () => {
   expect(parseConfig({ ...VALID, QUOTA_DEFAULT_LIMIT: "0" }).quota.defaultLimit).toBe(0);
 });
@@ -73,6 +119,16 @@ test.each<[Partial<ParamValues>, RegExp]>([
   [{ REDIS_PORT: "0" }, /^REDIS_PORT: got "0"; expected a port number from 1 to 65535/],
   [{ REDIS_PORT: "65536" }, /^REDIS_PORT: got "65536"/],
   [{ REDIS_PORT: "six" }, /^REDIS_PORT: got "six"/],
+  [{ REDIS_PORT: "projects/p/secrets" }, /^REDIS_PORT: got "projects\/p\/secrets"; expected a port/],
+  [
+    { REDIS_HOST: "projects/p/secrets/s/versions" },
+    /^REDIS_HOST: got "projects.*expected a host name .*, or/,
+  ],
+  [{ REDIS_TLS: "yes" }, /^REDIS_TLS: got "yes"; expected true or false/],
+  [
+    { REDIS_CA_SECRET: "projects/p/secrets/ca" },
+    /^REDIS_CA_SECRET: got a secret; expected nothing while REDIS_TLS is false/,
+  ],
   [{ QUOTA_TTL_SECONDS: "119" }, /^QUOTA_TTL_SECONDS: got "119"; expected a number of seconds from 120/],
   [{ QUOTA_DEFAULT_LIMIT: "-1" }, /^QUOTA_DEFAULT_LIMIT: got "-1"; expected a whole number/],
   [{ QUOTA_DEFAULT_LIMIT: "1e3" }, /^QUOTA_DEFAULT_LIMIT: got "1e3"/],

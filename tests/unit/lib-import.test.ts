@@ -40,3 +40,21 @@ test("what Redis answers does not load Firestore's client; an app that never fal
     });`;
   expect(run(script)).toBe("true false\n");
 });
+
+test("Secret Manager's client is loaded when a secret is named, and not before", () => {
+  const loadedBy = (redisAuthSecret: string | undefined) => `
+    process.env.SECRET_MANAGER_EMULATOR_HOST = "127.0.0.1:1";
+    const { limiter, close } = lib.createRedisQuota({
+      redisHost: "127.0.0.1",
+      redisPort: 1,
+      redisAuthSecret: ${JSON.stringify(redisAuthSecret)},
+      rateLimitPolicies: [{ name: "p", by: "ip", limits: [{ algorithm: "fixed-window", limit: 1, window: "1 m" }] }],
+      log: () => {},
+    });
+    limiter.check("p", "1.2.3.4").then(({ source }) => {
+      console.log(source, Object.keys(require.cache).some((file) => /google-cloud.secret-manager|grpc-js/.test(file)));
+      close();
+    });`;
+  expect(run(loadedBy(undefined))).toBe("local false\n");
+  expect(run(loadedBy("projects/p/secrets/auth"))).toBe("local true\n");
+});

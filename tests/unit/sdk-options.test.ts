@@ -11,7 +11,15 @@ test("what is not told comes from the environment, and then from the form's defa
     LOCATION: "nowhere",
   };
   const { redis, quota } = parseOptions({ ...HOST, quotaDefaultLimit: 0 }, environment);
-  expect(redis).toEqual({ host: "10.0.0.3", port: 6380, timeoutMs: 100, keyPrefix: "frq" });
+  expect(redis).toEqual({
+    host: "10.0.0.3",
+    port: 6380,
+    password: undefined,
+    tls: false,
+    ca: undefined,
+    timeoutMs: 100,
+    keyPrefix: "frq",
+  });
   expect(quota).toMatchObject({ mode: "redis-primary", collectionPath: "providers", defaultLimit: 0 });
 });
 
@@ -38,4 +46,21 @@ test("an option that there is not is refused", () => {
 
 test("without a host there is a clear error", () => {
   expect(() => parseOptions({}, {})).toThrow("REDIS_HOST: not set; expected a host name");
+});
+
+test("password, certificate and port can be secrets", () => {
+  const version = (secret: string) => `projects/p/secrets/${secret}/versions/latest`;
+  const options = {
+    ...HOST,
+    redisPort: "projects/p/secrets/port",
+    redisAuthSecret: "projects/p/secrets/auth",
+    redisTls: true,
+    redisCaSecret: "projects/p/secrets/ca",
+  };
+  expect(parseOptions(options, {}).redis).toMatchObject({
+    port: { version: version("port") },
+    password: { version: version("auth") },
+    tls: true,
+    ca: { version: version("ca") },
+  });
 });

@@ -14,6 +14,8 @@ import { redact } from "./table";
 export interface Surroundings {
   readonly environment: ParamValues;
   readonly getFirestore: (projectId?: string) => Firestore;
+  /** Address of a server to read secrets from instead of Google's. */
+  readonly secretManagerHost?: string | undefined;
   readonly write: (text: string) => void;
   readonly warn: (text: string) => void;
 }
@@ -24,6 +26,10 @@ export interface GlobalOptions {
   readonly project?: string;
   readonly json?: boolean;
 }
+
+/** A person waits: long enough to tell slow from away, and to read secrets before connecting. */
+const PATIENCE_MS = 1000;
+const PATIENCE_WITH_SECRETS_MS = 6000;
 
 /** A command was called wrongly. */
 export class UsageError extends Error {
@@ -70,7 +76,8 @@ export class Cli {
       this.surroundings.warn(redact(`${severity} ${event}: ${message}${more}\n`));
     });
     const getFirestore = () => (this.firestore ??= this.surroundings.getFirestore(project));
-    const services = createServices(config, getFirestore, logs);
+    const { secretManagerHost } = this.surroundings;
+    const services = createServices(patient(config), getFirestore, logs, secretManagerHost);
     this.opened.push(services);
     return services;
   }
@@ -91,6 +98,13 @@ export class Cli {
     for (const services of this.opened) services.close();
     await this.firestore?.terminate().catch(() => {});
   }
+}
+
+function patient(config: ServiceConfig): ServiceConfig {
+  const { redis } = config;
+  const hasSecrets = Object.values(redis).some((setting) => typeof setting === "object");
+  const patienceMs = hasSecrets ? PATIENCE_WITH_SECRETS_MS : PATIENCE_MS;
+  return { ...config, redis: { ...redis, timeoutMs: Math.max(redis.timeoutMs, patienceMs) } };
 }
 
 function readParamsFile(file: string): string {

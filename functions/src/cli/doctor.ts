@@ -18,9 +18,6 @@ export interface Finding {
 const PINGS = 100;
 const SAMPLE = 20;
 
-/** Long enough to tell slow from away; slowness is a finding of its own. */
-const PROBE_TIMEOUT_MS = 1000;
-
 const MIB = 1024 * 1024;
 const PRIVATE_ADDRESS = /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd]|localhost$)/i;
 
@@ -102,11 +99,7 @@ function readable(params: ParamValues): ServiceConfig | undefined {
 }
 
 async function checkStores(config: ServiceConfig, cli: Cli, command: Command): Promise<Finding[]> {
-  const patient = {
-    ...config,
-    redis: { ...config.redis, timeoutMs: Math.max(config.redis.timeoutMs, PROBE_TIMEOUT_MS) },
-  };
-  const services = cli.open(patient, command, { quiet: true });
+  const services = cli.open(config, command, { quiet: true });
   const redis = await checkRedis(config, services);
   const { findings, providerId } = await checkFirestore(config, services);
   const nowhere = { ...config, redis: { ...config.redis, host: "127.0.0.1", port: 1 } };
@@ -115,21 +108,12 @@ async function checkStores(config: ServiceConfig, cli: Cli, command: Command): P
 }
 
 async function checkRedis(config: ServiceConfig, services: Services): Promise<Finding[]> {
-  const { host, port } = config.redis;
   const { redisProbe } = services;
   const status = await redisProbe.status();
   if (!status.reachable) return [unreachable(status.error)];
-  const findings = [pass("Redis", `answers at ${host}:${port}`), await checkLatency(config, services)];
+  const findings = [pass("Redis", `answers at ${redisProbe.address}`), await checkLatency(config, services)];
   findings.push(...assessRedis(status, config.quota.mode));
-  findings.push(
-    PRIVATE_ADDRESS.test(host)
-      ? pass("AUTH and TLS", "neither, behind a private address")
-      : warn(
-          "AUTH and TLS",
-          `neither, and ${host} is no private address`,
-          "Let nobody but the functions' network reach it.",
-        ),
-  );
+  findings.push(assessAccess(config.redis));
   findings.push(
     await check(
       "Lua",
@@ -144,11 +128,32 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
 
 function unreachable(error: string): Finding {
   if (/NOAUTH|WRONGPASS/.test(error))
-    return fail("Redis", error, "It asks for a password, which this version does not send: switch AUTH off.");
+    return fail("Redis", error, "Check the password that REDIS_AUTH_SECRET names, and that AUTH is on.");
+  if (/REDIS_TLS/.test(error))
+    return fail("Redis", error, "Check REDIS_TLS, and the certificate that REDIS_CA_SECRET names.");
+  if (/Secret Manager|The secret/.test(error))
+    return fail(
+      "Redis",
+      error,
+      "Check the secrets, and the role secretmanager.secretAccessor of who runs this.",
+    );
   return fail(
     "Redis",
     error,
-    "Check REDIS_HOST and REDIS_PORT, that the instance is READY and without in-transit encryption, and that this machine is in its network.",
+    "Check REDIS_HOST and REDIS_PORT, that the instance is READY, REDIS_TLS if it has in-transit encryption, and that this machine is in its network.",
+  );
+}
+
+/** What keeps strangers out of Redis. */
+export function assessAccess({ host, password, tls }: ServiceConfig["redis"]): Finding {
+  const found = `AUTH ${password ? "on" : "off"}, TLS ${tls ? "on" : "off"}`;
+  if (password && tls) return pass("AUTH and TLS", found);
+  if (typeof host === "object" || PRIVATE_ADDRESS.test(host))
+    return pass("AUTH and TLS", `${found}, behind a private address`);
+  return warn(
+    "AUTH and TLS",
+    `${found}, and ${host} is no private address`,
+    "Switch both on (REDIS_AUTH_SECRET, REDIS_TLS), or let nobody but the functions' network reach it.",
   );
 }
 

@@ -1,13 +1,19 @@
 import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
+import type { Secret } from "../secret";
 import { MAX_SESSION_TTL_SECONDS } from "../session/session";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 /** What the services need to know, checked and typed. */
 export interface ServiceConfig {
   readonly redis: {
-    readonly host: string;
-    readonly port: number;
+    readonly host: string | Secret;
+    readonly port: number | Secret;
+    /** The password, for AUTH. */
+    readonly password: Secret | undefined;
+    readonly tls: boolean;
+    /** PEM certificates of the authorities behind the server's own. */
+    readonly ca: Secret | undefined;
     /** Limit of one Redis operation, connecting and retries included. */
     readonly timeoutMs: number;
     readonly keyPrefix: string;
@@ -85,8 +91,12 @@ export function parseServiceConfig(values: ParamValues): ServiceConfig {
 interface ParamReader {
   text(param: ParamName): string;
   integer(param: ParamName, min: number, max: number): number;
+  /** The secret that a param names, if it names one. */
+  secret(param: ParamName): Secret | undefined;
   report(param: ParamName, problem: string): void;
 }
+
+const SECRET_NAME = /^projects\/[^/]+\/secrets\//;
 
 function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const problems: ConfigProblem[] = [];
@@ -100,7 +110,8 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
       return "";
     }
     if (spec.pattern?.test(value) === false || spec.options?.includes(value) === false) {
-      report(param, `got ${JSON.stringify(value)}; expected ${spec.expected}`);
+      const got = spec.hidden?.test(value) ? "something else, which is not shown" : JSON.stringify(value);
+      report(param, `got ${got}; expected ${spec.expected}`);
     }
     return value;
   };
@@ -115,12 +126,19 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
     return number;
   };
 
-  const result = read({ text, integer, report });
+  const secret = (param: ParamName): Secret | undefined => {
+    if (!SECRET_NAME.test(values[param]?.trim() ?? "")) return undefined;
+    const value = text(param);
+    return { param, version: value.includes("/versions/") ? value : `${value}/versions/latest` };
+  };
+
+  const result = read({ text, integer, secret, report });
   if (problems.length > 0) throw new ConfigError(problems);
   return result;
 }
 
-function readServices({ text, integer, report }: ParamReader): ServiceConfig {
+function readServices(param: ParamReader): ServiceConfig {
+  const { text, integer, report } = param;
   const usedField = text("QUOTA_USED_FIELD");
   const limitField = text("QUOTA_LIMIT_FIELD");
   if (
@@ -143,8 +161,7 @@ function readServices({ text, integer, report }: ParamReader): ServiceConfig {
 
   return {
     redis: {
-      host: text("REDIS_HOST"),
-      port: integer("REDIS_PORT", 1, 65_535),
+      ...readServer(param),
       timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 2000),
       keyPrefix: text("KEY_PREFIX"),
     },
@@ -168,6 +185,24 @@ function readServices({ text, integer, report }: ParamReader): ServiceConfig {
       policyCollection: text("RATE_LIMIT_POLICY_COLLECTION") || undefined,
     },
   };
+}
+
+function readServer({ text, integer, secret, report }: ParamReader) {
+  const optional = (param: ParamName) => {
+    const named = secret(param);
+    if (named === undefined) text(param); // reports what is neither a name nor nothing
+    return named;
+  };
+  const server = {
+    host: secret("REDIS_HOST") ?? text("REDIS_HOST"),
+    port: secret("REDIS_PORT") ?? integer("REDIS_PORT", 1, 65_535),
+    password: optional("REDIS_AUTH_SECRET"),
+    tls: text("REDIS_TLS") === "true",
+    ca: optional("REDIS_CA_SECRET"),
+  };
+  if (server.ca && !server.tls)
+    report("REDIS_CA_SECRET", "got a secret; expected nothing while REDIS_TLS is false");
+  return server;
 }
 
 function readPolicies({ text, report }: Pick<ParamReader, "text" | "report">): readonly Policy[] {

@@ -13,3 +13,11 @@ export function readEnvironment(): ParamValues {
 export function extensionInstanceId(): string | undefined {
   return env["EXT_INSTANCE_ID"];
 }
+
+/**
+ * Where secrets are read instead of Google's Secret Manager: `host:port` of a server that speaks its gRPC protocol, for
+ * tests. Google's client library knows no such setting; the name is like that of the emulators' settings.
+ */
+export function secretManagerEmulatorHost(): string | undefined {
+  return env["SECRET_MANAGER_EMULATOR_HOST"] || undefined;
+}

@@ -5,9 +5,12 @@ export interface ParamSpec {
   readonly options?: readonly string[];
   readonly required: boolean;
   readonly expected: string;
+  /** Bad values that no error shows, as they may be secrets in the wrong place. */
+  readonly hidden?: RegExp;
 }
 
 const COLLECTION_PATH = /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/;
+const ANYTHING = /^/;
 const FIELD_PATH = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
 /**
@@ -46,15 +49,35 @@ export const PARAM_SPECS = {
   },
   REDIS_HOST: {
     pattern:
-      /^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/,
+      /^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
     required: true,
-    expected: "a host name or an IP address, without a scheme or a port (the port goes into REDIS_PORT)",
+    expected:
+      "a host name or an IP address, without a scheme or a port (the port goes into REDIS_PORT), or projects/PROJECT/secrets/SECRET",
+    hidden: /@/,
   },
   REDIS_PORT: {
     default: "6379",
-    pattern: /^[0-9]{1,5}$/,
+    pattern: /^([0-9]{1,5}|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
     required: true,
-    expected: "a port number from 1 to 65535",
+    expected: "a port number from 1 to 65535, or projects/PROJECT/secrets/SECRET",
+  },
+  REDIS_AUTH_SECRET: {
+    pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
+    required: false,
+    expected: "nothing, or projects/PROJECT/secrets/SECRET with the password in it",
+    hidden: ANYTHING,
+  },
+  REDIS_TLS: {
+    default: "false",
+    options: ["false", "true"],
+    required: true,
+    expected: "true or false",
+  },
+  REDIS_CA_SECRET: {
+    pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
+    required: false,
+    expected: "nothing, or projects/PROJECT/secrets/SECRET with the certificate in it",
+    hidden: ANYTHING,
   },
   VPC_CONNECTOR: {
     pattern: /^projects\/[^/]+\/locations\/[a-z0-9-]+\/connectors\/[a-z][a-z0-9-]*$/,

@@ -26,8 +26,10 @@ const ROLES: readonly Role[] = [
   "roles/cloudtasks.enqueuer",
   "roles/eventarc.eventReceiver", // Firestore's events come by Eventarc, in this account's name
   "roles/run.invoker", // so do tasks and schedules
+  "roles/secretmanager.secretAccessor",
 ];
 for (const role of ROLES) requiresRole(role);
+requiresAPI("secretmanager.googleapis.com", "Redis's password and certificate are secrets.");
 requiresAPI("vpcaccess.googleapis.com", "Redis has a private address, reached through a VPC connector.");
 
 // A task without data is refused before it reaches its function.

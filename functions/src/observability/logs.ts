@@ -50,6 +50,24 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
       });
     },
 
+    redisCredentialsRenewed(address: string): void {
+      write({
+        severity: "INFO",
+        event: "redis_credentials_renewed",
+        message: `Secret Manager has new values for the connection to Redis at ${address}; it is opened anew with them.`,
+      });
+    },
+
+    secretsUnavailable(error: Error): void {
+      summarise({
+        severity: "ERROR",
+        event: "secrets_unavailable",
+        message:
+          "Secret Manager gave no valid values for the connection to Redis; those known last stay in use.",
+        error: error.message,
+      });
+    },
+
     quotaCacheBypassed(providerId: string, error: Error): void {
       summarise({
         severity: "WARNING",

@@ -3,10 +3,10 @@ import { Redis } from "ioredis";
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
 import { Circuit, isRejected } from "./circuit";
+import { Credentials, type Access, type ServerSettings } from "./credentials";
+import { secretReader, type ReadSecrets } from "./secret-manager";
 
-export interface RedisConnectionOptions {
-  readonly host: string;
-  readonly port: number;
+export interface RedisConnectionOptions extends ServerSettings {
   /** Limit of one operation in milliseconds, connecting and retries included. */
   readonly timeoutMs: number;
 }
@@ -31,6 +31,15 @@ export class RedisUnavailableError extends Error {
 /** Replies after which the server is to be found anew: a failover behind the same address, or one still loading. */
 const RECONNECT_ON = /^(READONLY|LOADING|MASTERDOWN)\b/;
 
+/** Replies to a connection that has not shown the server's password. */
+const NOT_AUTHENTICATED = /^NOAUTH\b/;
+
+/** What a failure to connect has to do with, if it is more than the address. */
+const SETTINGS_OF: readonly (readonly [failure: RegExp, settings: string])[] = [
+  [/^(NOAUTH|WRONGPASS)\b/, "REDIS_AUTH_SECRET"],
+  [/certificate|altnames|\bSSL\b|\bTLS\b/i, "REDIS_TLS, REDIS_CA_SECRET"],
+];
+
 /** ioredis's words for a command that it did not send ("Connection is closed" also ends commands that were). */
 const NOT_SENT = /Stream isn't writeable/;
 
@@ -43,14 +52,12 @@ const NOT_ASKED = "it has answered too late, and is not asked until it answers a
 /** Errors of those who waited in vain; others came at once. */
 const isTooLate = (error: Error) => error instanceof TimeUpError || error.message === TIMED_OUT;
 
-/** One client of ioredis and what is known of its connection. */
+/** One client of ioredis, there once the access to Redis is known. */
 interface Client {
-  readonly redis: Redis;
-  /** Of the connection at hand: one that has just been made is trusted anew. */
-  circuit: Circuit;
+  redis: Redis | undefined;
+  access: Access | undefined;
   /** The first connection, while it is being made; later ones ioredis makes by itself, and nobody waits. */
   connecting: Promise<void> | undefined;
-  lastError: Error | undefined;
 }
 
 /**
@@ -60,11 +67,26 @@ interface Client {
  */
 export class RedisConnection {
   private client: Client | undefined;
+  private lastError: Error | undefined;
+  /** Of the connection at hand: one that has just been made is trusted anew. */
+  private circuit = this.newCircuit();
+  private readonly credentials: Credentials;
 
   constructor(
     private readonly options: RedisConnectionOptions,
     private readonly logs: Logs,
-  ) {}
+    readSecrets: ReadSecrets = secretReader(),
+  ) {
+    this.credentials = new Credentials(options, readSecrets);
+  }
+
+  /** Where Redis is, as configured. */
+  get address(): string {
+    const [host, port] = [this.options.host, this.options.port].map((setting) =>
+      typeof setting === "object" ? setting.version : setting,
+    );
+    return `${host}:${port}`;
+  }
 
   /**
    * Runs one command.
@@ -73,79 +95,100 @@ export class RedisConnection {
    * @throws RedisUnavailableError when Redis does not answer in time, cannot be reached or replies with an error.
    */
   async run<T>(command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
-    const client = (this.client ??= this.createClient());
-    if (!client.circuit.isClosed) {
-      if (client.redis.status === "ready") client.circuit.probe(() => client.redis.ping());
-      throw new RedisUnavailableError(this.address, "not-executed", client.lastError ?? new Error(NOT_ASKED));
+    if (!this.circuit.isClosed) {
+      this.askAgain();
+      throw new RedisUnavailableError(this.address, "not-executed", this.lastError ?? new Error(NOT_ASKED));
     }
-    if (client.redis.status !== "ready" || startedMs !== undefined)
-      return this.runWithin(this.timeLeftMs(startedMs), client, command);
+    const redis = this.client?.redis;
+    if (redis?.status !== "ready" || startedMs !== undefined)
+      return this.runWithin(this.timeLeftMs(startedMs), command);
     try {
       // ioredis's commandTimeout suffices here; a timer of our own would be a tenth of what a call costs.
-      return await client.circuit.run(() => command(client.redis));
+      return await this.circuit.run(() => command(redis));
     } catch (error) {
-      throw this.toUnavailable(client, error as Error, true);
+      throw this.toUnavailable(error as Error, true);
     }
   }
 
   /** Closes the connection; a later operation opens a new one. */
   close(): void {
-    this.client?.redis.disconnect();
+    this.client?.redis?.disconnect();
     this.client = undefined;
+    this.lastError = undefined;
+    this.circuit = this.newCircuit();
+  }
+
+  /** Has Redis asked, or a connection to it made, for which nobody waits. */
+  private askAgain(): void {
+    const redis = this.client?.redis;
+    if (redis?.status === "ready") this.circuit.probe(() => redis.ping());
+    else if (this.client === undefined) this.connected().catch(() => {});
   }
 
   private timeLeftMs(startedMs = performance.now()): number {
     return this.options.timeoutMs - (performance.now() - startedMs);
   }
 
-  private async runWithin<T>(
-    timeLeftMs: number,
-    client: Client,
-    command: (redis: Redis) => Promise<T>,
-  ): Promise<T> {
+  private async runWithin<T>(timeLeftMs: number, command: (redis: Redis) => Promise<T>): Promise<T> {
     let abandoned = false;
     let sent = false;
     const answer = async (): Promise<T> => {
-      if (client.redis.status !== "ready") await this.connect(client);
+      const redis = await this.connected();
       if (abandoned) throw new Error("connected too late");
       sent = true;
-      return command(client.redis);
+      return command(redis);
     };
     try {
-      return await client.circuit.run(() => withDeadline(answer(), timeLeftMs, this.noReply));
+      return await this.circuit.run(() => withDeadline(answer(), timeLeftMs, this.noReply));
     } catch (error) {
       abandoned = true;
-      throw this.toUnavailable(client, error as Error, sent);
+      throw this.toUnavailable(error as Error, sent);
     }
   }
 
-  private toUnavailable(client: Client, error: Error, sent: boolean): RedisUnavailableError {
+  private toUnavailable(error: Error, sent: boolean): RedisUnavailableError {
     const notSent = !sent || NOT_SENT.test(error.message) || isRejected(error);
     const refused = error.name === "ReplyError";
     const cause = notSent
-      ? (client.lastError ?? (sent ? new Error("the connection is being renewed") : error))
+      ? (this.lastError ?? (sent ? new Error("the connection is being renewed") : error))
       : error.message === TIMED_OUT
         ? new TimeUpError(this.noReply)
-        : error;
+        : withoutCommand(error);
     return new RedisUnavailableError(this.address, notSent || refused ? "not-executed" : "unknown", cause);
   }
 
-  private connect(client: Client): Promise<void> {
-    if (client.redis.status === "wait") {
-      client.connecting = client.redis.connect().catch((error: Error) => {
-        client.connecting = undefined;
-        throw client.lastError ?? error;
-      });
-    }
-    return client.connecting ?? Promise.resolve();
+  private async connected(): Promise<Redis> {
+    const client = (this.client ??= this.createClient());
+    await client.connecting;
+    return client.redis!;
   }
 
   private createClient(): Client {
-    const { host, port, timeoutMs } = this.options;
+    const client: Client = { redis: undefined, access: undefined, connecting: undefined };
+    client.connecting = this.connect(client).finally(() => (client.connecting = undefined));
+    return client;
+  }
+
+  private async connect(client: Client): Promise<void> {
+    try {
+      client.access = await this.credentials.current();
+    } catch (error) {
+      this.failed(client, error as Error);
+      if (client === this.client) this.client = undefined;
+      throw error;
+    }
+    if (client !== this.client) throw new Error("the connection was closed");
+    client.redis = this.createRedis(client, client.access);
+    await client.redis.connect().catch((error: Error) => {
+      throw this.lastError ?? withoutCommand(error);
+    });
+  }
+
+  private createRedis(client: Client, access: Access): Redis {
+    const { timeoutMs } = this.options;
     let renewing = false;
     const redis = new Redis({
-      host,
-      port,
+      ...access,
       // RESP2 is what every Redis that Memorystore offers speaks.
       protocol: 2,
       lazyConnect: true,
@@ -159,31 +202,51 @@ export class RedisConnection {
       retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, 1000) * (0.5 + Math.random() / 2),
       // Once for a connection, however many commands it refuses.
       reconnectOnError: (error) => {
+        if (NOT_AUTHENTICATED.test(error.message)) this.failed(client, error);
         if (renewing || !RECONNECT_ON.test(error.message)) return false;
         return (renewing = true);
       },
     });
-    const client: Client = {
-      redis,
-      circuit: this.newCircuit(),
-      connecting: undefined,
-      lastError: undefined,
-    };
-    redis.on("error", (error) => {
-      if (client.lastError === undefined) this.logs.redisUnreachable(this.address, error);
-      client.lastError = error;
-    });
+    redis.on("error", (error) => this.failed(client, error));
     redis.on("ready", () => {
-      client.connecting = undefined;
-      if (!client.circuit.isClosed) {
-        client.circuit = this.newCircuit();
+      renewing = false;
+      if (client !== this.client) return;
+      if (!this.circuit.isClosed) {
+        this.circuit = this.newCircuit();
         this.logs.redisCircuitClosed(this.address);
       }
-      renewing = false;
-      if (client.lastError !== undefined) this.logs.redisReachableAgain(this.address);
-      client.lastError = undefined;
+      if (this.lastError !== undefined) this.logs.redisReachableAgain(this.address);
+      this.lastError = undefined;
     });
-    return client;
+    return redis;
+  }
+
+  /** The client has no connection that is of use; what it was made with may be out of date. */
+  private failed(client: Client, error: Error): void {
+    if (client !== this.client) return;
+    const cause = withoutCommand(error);
+    if (this.lastError === undefined) this.logs.redisUnreachable(this.address, cause);
+    this.lastError = cause;
+    if (client.access !== undefined) void this.renew(client);
+  }
+
+  /** Has the next operation open another connection if the secrets have changed, or this one has not shown them. */
+  private async renew(client: Client): Promise<void> {
+    try {
+      if (!(await this.credentials.renew())) return;
+    } catch (error) {
+      this.logs.secretsUnavailable(error as Error);
+      return;
+    }
+    const access = await this.credentials.current();
+    const isReady = () => client.redis?.status === "ready";
+    const isChanged = access !== client.access;
+    if (client !== this.client || !(isChanged || (isReady() && access.password !== undefined))) return;
+    if (isChanged) this.logs.redisCredentialsRenewed(this.address);
+    this.client = undefined;
+    // What was sent is answered first, be it by a refusal; a connection that is not ready has sent nothing.
+    if (isReady()) await client.redis?.quit().catch(() => {});
+    client.redis?.disconnect();
   }
 
   private newCircuit(): Circuit {
@@ -196,8 +259,16 @@ export class RedisConnection {
   private get noReply(): string {
     return `no reply within ${this.options.timeoutMs} ms (REDIS_TIMEOUT_MS)`;
   }
+}
 
-  private get address(): string {
-    return `${this.options.host}:${this.options.port}`;
-  }
+/**
+ * What an error of ioredis says, with the settings that it has to do with, and without what ioredis attaches to it and
+ * some servers repeat: the command, which can be AUTH with the password.
+ */
+function withoutCommand({ name, message, code }: Error & { code?: string }): Error {
+  const text = (message || code || name).replace(/, with args beginning with:.*/s, "");
+  const settings = SETTINGS_OF.find(([failure]) => failure.test(text))?.[1];
+  const bare = new Error(settings === undefined ? text : `${text} (${settings})`);
+  bare.name = name;
+  return bare;
 }

@@ -31,6 +31,10 @@ export type RedisStatus =
 export class RedisProbe {
   constructor(private readonly redis: RedisConnection) {}
 
+  get address(): string {
+    return this.redis.address;
+  }
+
   async status(): Promise<RedisStatus> {
     try {
       const info = await this.info();

@@ -12,10 +12,16 @@ import { show } from "../validation";
  * that both have must agree with the extension's.
  */
 export interface RedisQuotaOptions {
-  /** Host name or IP address of Redis. */
+  /** Host name or IP address of Redis, or the Secret Manager resource that holds it: `projects/PROJECT/secrets/SECRET`. */
   readonly redisHost?: string;
-  /** 6379 by default. */
-  readonly redisPort?: number;
+  /** 6379 by default; or the Secret Manager resource that holds it. */
+  readonly redisPort?: number | string;
+  /** Secret Manager resource that holds Redis's password. No password by default. */
+  readonly redisAuthSecret?: string;
+  /** Whether to encrypt the connection to Redis: false by default. */
+  readonly redisTls?: boolean;
+  /** Secret Manager resource with the PEM certificates to trust for Redis. By default those that Node.js trusts. */
+  readonly redisCaSecret?: string;
   /** Limit of one operation in Redis, connecting included, before the fallback answers: 10 to 2000; 100 by default. */
   readonly redisTimeoutMs?: number;
   /** What every key begins with: `frq` by default. */
@@ -53,6 +59,9 @@ type Setting = Exclude<keyof RedisQuotaOptions, "firestore" | "log">;
 const PARAMS: Readonly<Record<Setting, ParamName>> = {
   redisHost: "REDIS_HOST",
   redisPort: "REDIS_PORT",
+  redisAuthSecret: "REDIS_AUTH_SECRET",
+  redisTls: "REDIS_TLS",
+  redisCaSecret: "REDIS_CA_SECRET",
   redisTimeoutMs: "REDIS_TIMEOUT_MS",
   keyPrefix: "KEY_PREFIX",
   mode: "MODE",

@@ -1,6 +1,6 @@
 import { write } from "firebase-functions/logger";
 
-import { readEnvironment } from "../config/environment";
+import { readEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { defaultFirestore } from "../default-firestore";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
@@ -53,6 +53,7 @@ function createRedisQuota(
       parseOptions(settings, readEnvironment()),
       () => firestore ?? defaultFirestore(),
       createLogs(log ?? write),
+      secretManagerEmulatorHost(),
     ));
   return {
     quota: {
