@@ -128,7 +128,7 @@ test("the roles are those that docs/security.md gives reasons for", () => {
   const rolesOf = (column: 1 | 2) =>
     rows.filter((row) => row[column] === "yes").map(([role]) => role!.replace("roles/", ""));
   expect(rolesOf(1).sort()).toEqual(extension.roles.map(({ role }) => role).sort());
-  const kit = read("functions/src/deployables/kit.ts");
+  const kit = read("functions/src/deployables/kit/requirements.ts");
   expect(rolesOf(2).sort()).toEqual([...kit.matchAll(/"roles\/([\w.]+)"/g)].map(([, role]) => role).sort());
 });
 
@@ -176,6 +176,39 @@ describe("extension.yaml and the code agree", () => {
     const program = "console.log(Object.keys(require('./functions')).join())";
     const output = execFileSync(process.execPath, ["-e", program], { cwd: ROOT, env: {}, timeout: 20_000 });
     expect(output.toString().trim().split(",").sort()).toEqual(Object.keys(deployables).sort());
+  });
+
+  describe.each([
+    ["extension", { EXT_INSTANCE_ID: "redis-quota" }],
+    ["kit", {}],
+  ])("an instance of the %s", (_form, form) => {
+    const FIRESTORE = "@google-cloud/firestore/build";
+    /** What a process finds that runs one function: which exports are there, and whether Google's client is loaded. */
+    const load = (target: string) => {
+      const program = `
+        const exports = Object.entries(require("./functions"));
+        const files = Object.keys(require.cache).map((file) => file.replaceAll("\\\\", "/"));
+        const loadsFirestore = files.some((file) => file.includes("${FIRESTORE}"));
+        console.log(JSON.stringify({ loadsFirestore, found: exports.filter(([, it]) => it).map(([name]) => name) }));`;
+      const env = { ...form, FUNCTION_TARGET: target };
+      const output = execFileSync(process.execPath, ["-e", program], { cwd: ROOT, env, timeout: 20_000 });
+      return JSON.parse(output.toString()) as { loadsFirestore: boolean; found: string[] };
+    };
+
+    test.each(Object.keys(deployables))("of %s finds it", (name) => {
+      const { found } = load(name);
+      expect(found).toContain(name);
+      expect(found.length).toBeLessThan(Object.keys(deployables).length);
+    });
+
+    test("of a callable does not load Google's Firestore client", () => {
+      expect(load("checkQuota").loadsFirestore).toBe(false);
+      expect(load("mirrorQuota").loadsFirestore).toBe(true);
+    });
+
+    test("of a function that an app exports beside these finds all", () => {
+      expect(load("aiChat").found.sort()).toEqual(Object.keys(deployables).sort());
+    });
   });
 });
 
