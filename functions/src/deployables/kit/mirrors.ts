@@ -5,17 +5,17 @@ import { params } from "../../config/params";
 import { context } from "../../context";
 import { mirrorQuota as applyProviderChange } from "../../handlers/mirror-quota";
 import { mirrorSession as applySessionChange } from "../../handlers/mirror-session";
-import { BEHIND_VPC } from "./options";
+import { MIRROR } from "./options";
 
 export const mirrorQuota = onDocumentWritten(
-  { ...BEHIND_VPC, document: expr`${params.QUOTA_COLLECTION_PATH}/{providerId}` },
+  { ...MIRROR, database: params.DATABASE, document: expr`${params.QUOTA_COLLECTION_PATH}/{providerId}` },
   async ({ data, time }) => {
     if (data !== undefined) await applyProviderChange(data, { timestamp: time }, context);
   },
 );
 
 export const mirrorSession = onDocumentWritten(
-  { ...BEHIND_VPC, document: expr`${params.SESSION_COLLECTION_PATH}/{sessionId}` },
+  { ...MIRROR, database: params.DATABASE, document: expr`${params.SESSION_COLLECTION_PATH}/{sessionId}` },
   async ({ data, time }) => {
     if (data !== undefined) await applySessionChange(data, { timestamp: time }, context);
   },

@@ -11,7 +11,10 @@ const ROLES: readonly Role[] = [
 ];
 for (const role of ROLES) requiresRole(role);
 requiresAPI("secretmanager.googleapis.com", "Redis's password and certificate are secrets.");
-requiresAPI("vpcaccess.googleapis.com", "Redis has a private address, reached through a VPC connector.");
+requiresAPI(
+  "vpcaccess.googleapis.com",
+  "Redis has a private address, reached through a VPC connector unless VPC_NETWORK is set.",
+);
 
 // A task without data is refused before it reaches its function.
 const FIRST_PART = { task: { function: "backfillQuotas", body: { data: {} } } };
