@@ -14,12 +14,14 @@ const DATABASE = "quotas-eu";
 const keys = new Keys("frq");
 
 let redisServer: RedisServer;
+let redis: ReturnType<typeof connectRedis>;
 let kit: FirebaseEmulators;
 let database: Firestore;
 let defaultDatabase: Firestore;
 
 beforeAll(async () => {
   redisServer = await startRedis();
+  redis = connectRedis(redisServer.port);
   kit = await startFirebaseEmulators({
     form: "kit",
     projectId: "demo-database",
@@ -32,6 +34,7 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(async () => {
+  redis.disconnect();
   await database.terminate();
   await defaultDatabase.terminate();
   await kit.stop();
@@ -39,7 +42,6 @@ afterAll(async () => {
 });
 
 test("a kit of another database mirrors, counts and falls back there, and leaves the default one alone", async () => {
-  const redis = connectRedis(redisServer.port);
   const idToken = await signIn(kit, { uid: "p1" });
   const call = (name: string, providerId: string) =>
     callFunction(kit.functionUrl(name), { providerId }, { idToken });
