@@ -25,8 +25,7 @@ const ENTRY = [
   "default-app",
   "default-firestore",
   "backfill-tasks",
-  "deployables/kit",
-  "deployables/extension",
+  "deployables/.*",
 ];
 
 const PROCESS = {

@@ -43,7 +43,13 @@ const env = {
   REDIS_TIMEOUT_MS: "1000",
   RATE_LIMIT_POLICIES: JSON.stringify([POLICY]),
 };
-const rateLimited = { file: INDEX, function: "checkRateLimit", data: { policy: POLICY.name }, env };
+const CALLABLE = "checkRateLimit";
+const rateLimited = {
+  file: INDEX,
+  function: CALLABLE,
+  data: { policy: POLICY.name },
+  env: { ...env, FUNCTION_TARGET: CALLABLE },
+};
 const app = (name: string) => ({
   file: fromHere(`cold-start/${name}.cjs`),
   function: "answer",
@@ -52,7 +58,7 @@ const app = (name: string) => ({
 });
 
 const kinds = {
-  extension: { ...rateLimited, env: { ...env, EXT_INSTANCE_ID: "redis-quota" } },
+  extension: { ...rateLimited, env: { ...rateLimited.env, EXT_INSTANCE_ID: "redis-quota" } },
   kit: rateLimited,
   sdk: app("sdk-callable"),
   bare: app("bare-callable"),

@@ -25,7 +25,10 @@ export function context(): Context {
 function createContext(): Context {
   const logs = createLogs(write);
   const config = readConfig(logs);
-  return { config, ...createServices(config, () => defaultFirestore(), logs, secretManagerEmulatorHost()) };
+  return {
+    config,
+    ...createServices(config, () => defaultFirestore(config.database), logs, secretManagerEmulatorHost()),
+  };
 }
 
 function readConfig(logs: Logs): Config {

@@ -62,6 +62,11 @@ async function diagnose(environment: ParamValues) {
 }
 
 describe("doctor", () => {
+  test("finds a kit in its network, with no connector", async () => {
+    const { verdicts } = await diagnose(installation({ VPC_CONNECTOR: "", VPC_NETWORK: "default" }));
+    expect(verdicts).toMatchObject({ params: "pass", "VPC network": "pass" });
+  });
+
   test("finds a healthy installation healthy, and shows it line by line", async () => {
     const environment = installation();
     await provider(environment, "ada").set({ aiCallsUsed: 1, aiCallsLimit: 10 });

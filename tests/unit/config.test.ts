@@ -21,6 +21,7 @@ function problemsOf(values: ParamValues): string[] {
 test("params that are not set have the form's defaults, also where the form sends an empty string", () => {
   const config = parseConfig({ ...VALID, QUOTA_TTL_SECONDS: "", RATE_LIMIT_POLICIES: "" });
   expect(config).toEqual({
+    database: "(default)",
     redis: {
       host: "10.0.0.3",
       port: 6379,
@@ -163,6 +164,11 @@ test.each<[Partial<ParamValues>, RegExp]>([
     { VPC_CONNECTOR: "functions-connector" },
     /^VPC_CONNECTOR: got "functions-connector"; expected projects\//,
   ],
+  [{ VPC_CONNECTOR: "" }, /^VPC_CONNECTOR: not set; expected projects\//],
+  [{ VPC_NETWORK: "Default" }, /^VPC_NETWORK: got "Default"; expected nothing, or the name of a VPC network/],
+  [{ VPC_SUBNETWORK: "a/b" }, /^VPC_SUBNETWORK: got "a\/b"; expected nothing, or/],
+  [{ DATABASE: "EU" }, /^DATABASE: got "EU"; expected \(default\), or the id/],
+  [{ DATABASE: "sql://me:secret@db/x" }, /^DATABASE: got something else, which is not shown/],
 ])("%j is an error that names the param and what is valid", (values, problem) => {
   const problems = problemsOf({ ...VALID, ...values });
   expect(problems).toContainEqual(expect.stringMatching(problem));
@@ -174,6 +180,12 @@ test.each<[Partial<ParamValues>]>([
   [{ REDIS_TIMEOUT_MS: "10" }],
   [{ MODE: "redis-primary" }],
   [{ ADMIN_CLAIM: "_staff2" }],
+  [{ VPC_CONNECTOR: "", VPC_NETWORK: "default" }],
+  [{ VPC_CONNECTOR: "", VPC_SUBNETWORK: "projects/p/regions/europe-west1/subnetworks/functions" }],
+  // The CLI's way from the extension takes the connector along.
+  [{ VPC_CONNECTOR: "projects/p/locations/us-central1/connectors/c", VPC_NETWORK: "default" }],
+  [{ DATABASE: "(default)" }],
+  [{ DATABASE: "quotas-eu" }],
 ])("%j is valid", (values) => {
   expect(problemsOf({ ...VALID, ...values })).toEqual([]);
 });

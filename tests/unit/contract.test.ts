@@ -5,7 +5,11 @@ import path from "node:path";
 import Ajv from "ajv";
 import { parse } from "yaml";
 
-import { PARAM_SPECS, type ParamSpec } from "../../functions/src/config/param-specs";
+import {
+  EXTENSION_PARAM_SPECS,
+  KIT_ONLY_PARAM_SPECS,
+  type ParamSpec,
+} from "../../functions/src/config/param-specs";
 import * as deployables from "../../functions/src/index";
 import { SYNC_FIELD } from "../../functions/src/quota/quota";
 
@@ -112,13 +116,17 @@ describe("the Firebase CLI's own rules", () => {
 test("examples/firestore.rules speaks of the params' default names, and of the fields of our own", () => {
   const rules = read("examples/firestore.rules");
   const blocks = [
-    PARAM_SPECS.QUOTA_COLLECTION_PATH.default,
-    PARAM_SPECS.SESSION_COLLECTION_PATH.default,
+    EXTENSION_PARAM_SPECS.QUOTA_COLLECTION_PATH.default,
+    EXTENSION_PARAM_SPECS.SESSION_COLLECTION_PATH.default,
     "rateLimitPolicies", // as the forms' example has it
     "quotaCalls",
   ];
   for (const block of blocks) expect(rules).toContain(`match /${block}/{`);
-  const fields = [PARAM_SPECS.QUOTA_USED_FIELD.default, PARAM_SPECS.QUOTA_LIMIT_FIELD.default, SYNC_FIELD];
+  const fields = [
+    EXTENSION_PARAM_SPECS.QUOTA_USED_FIELD.default,
+    EXTENSION_PARAM_SPECS.QUOTA_LIMIT_FIELD.default,
+    SYNC_FIELD,
+  ];
   const list = `hasAny([${fields.map((field) => `'${field}'`).join(", ")}])`;
   expect(rules.split(list)).toHaveLength(3);
 });
@@ -128,7 +136,7 @@ test("the roles are those that docs/security.md gives reasons for", () => {
   const rolesOf = (column: 1 | 2) =>
     rows.filter((row) => row[column] === "yes").map(([role]) => role!.replace("roles/", ""));
   expect(rolesOf(1).sort()).toEqual(extension.roles.map(({ role }) => role).sort());
-  const kit = read("functions/src/deployables/kit.ts");
+  const kit = read("functions/src/deployables/kit/requirements.ts");
   expect(rolesOf(2).sort()).toEqual([...kit.matchAll(/"roles\/([\w.]+)"/g)].map(([, role]) => role).sort());
 });
 
@@ -150,17 +158,19 @@ describe("extension.yaml and the code agree", () => {
   });
 
   test("the params are those that the code declares, in the same order", () => {
-    expect(extension.params.map(({ param }) => param)).toEqual(Object.keys(PARAM_SPECS));
+    expect(extension.params.map(({ param }) => param)).toEqual(Object.keys(EXTENSION_PARAM_SPECS));
   });
 
-  test.each(extension.params)("$param has one default, pattern and set of options", (param) => {
-    const spec: ParamSpec = PARAM_SPECS[param.param as keyof typeof PARAM_SPECS];
+  test.each(extension.params)("$param has one label, default, pattern and set of options", (param) => {
+    const spec: ParamSpec = EXTENSION_PARAM_SPECS[param.param as keyof typeof EXTENSION_PARAM_SPECS];
     expect({
+      label: param.label,
       default: param.default,
       required: param.required,
       pattern: param.validationRegex,
       options: param.options?.map(({ value }) => value),
     }).toEqual({
+      label: spec.label,
       default: spec.default,
       required: spec.required,
       pattern: spec.pattern?.source.replaceAll("\\/", "/"),
@@ -177,6 +187,39 @@ describe("extension.yaml and the code agree", () => {
     const output = execFileSync(process.execPath, ["-e", program], { cwd: ROOT, env: {}, timeout: 20_000 });
     expect(output.toString().trim().split(",").sort()).toEqual(Object.keys(deployables).sort());
   });
+
+  describe.each([
+    ["extension", { EXT_INSTANCE_ID: "redis-quota" }],
+    ["kit", {}],
+  ])("an instance of the %s", (_form, form) => {
+    const FIRESTORE = "@google-cloud/firestore/build";
+    /** What a process finds that runs one function: which exports are there, and whether Google's client is loaded. */
+    const load = (target: string) => {
+      const program = `
+        const exports = Object.entries(require("./functions"));
+        const files = Object.keys(require.cache).map((file) => file.replaceAll("\\\\", "/"));
+        const loadsFirestore = files.some((file) => file.includes("${FIRESTORE}"));
+        console.log(JSON.stringify({ loadsFirestore, found: exports.filter(([, it]) => it).map(([name]) => name) }));`;
+      const env = { ...form, FUNCTION_TARGET: target };
+      const output = execFileSync(process.execPath, ["-e", program], { cwd: ROOT, env, timeout: 20_000 });
+      return JSON.parse(output.toString()) as { loadsFirestore: boolean; found: string[] };
+    };
+
+    test.each(Object.keys(deployables))("of %s finds it", (name) => {
+      const { found } = load(name);
+      expect(found).toContain(name);
+      expect(found.length).toBeLessThan(Object.keys(deployables).length);
+    });
+
+    test("of a callable does not load Google's Firestore client", () => {
+      expect(load("checkQuota").loadsFirestore).toBe(false);
+      expect(load("mirrorQuota").loadsFirestore).toBe(true);
+    });
+
+    test("of a function that an app exports beside these finds all", () => {
+      expect(load("aiChat").found.sort()).toEqual(Object.keys(deployables).sort());
+    });
+  });
 });
 
 describe("the documents agree", () => {
@@ -188,6 +231,13 @@ describe("the documents agree", () => {
     const rows = table(read("README.md"), "| Param | Default | What it sets |");
     expect(rows.map(([name, value]) => [name, value])).toEqual(
       extension.params.map(({ param, default: value }) => [param, value ?? "—"]),
+    );
+  });
+
+  test("the README's table of the kit's own params is that of the code", () => {
+    const rows = table(read("README.md"), "| Param of the kit | Default | What it sets |");
+    expect(rows.map(([name, value]) => [name, value])).toEqual(
+      Object.entries<ParamSpec>(KIT_ONLY_PARAM_SPECS).map(([name, spec]) => [name, spec.default ?? "—"]),
     );
   });
 

@@ -13,7 +13,7 @@ import { redact } from "./table";
 /** What the command line has of the process that runs it. */
 export interface Surroundings {
   readonly environment: ParamValues;
-  readonly getFirestore: (projectId?: string) => Firestore;
+  readonly getFirestore: (database: string, projectId?: string) => Firestore;
   /** Address of a server to read secrets from instead of Google's. */
   readonly secretManagerHost?: string | undefined;
   readonly write: (text: string) => void;
@@ -75,7 +75,7 @@ export class Cli {
       const more = typeof detail === "string" ? ` (${detail})` : "";
       this.surroundings.warn(redact(`${severity} ${event}: ${message}${more}\n`));
     });
-    const getFirestore = () => (this.firestore ??= this.surroundings.getFirestore(project));
+    const getFirestore = () => (this.firestore ??= this.surroundings.getFirestore(config.database, project));
     const { secretManagerHost } = this.surroundings;
     const services = createServices(patient(config), getFirestore, logs, secretManagerHost);
     this.opened.push(services);

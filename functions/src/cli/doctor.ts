@@ -73,10 +73,7 @@ function report(findings: readonly Finding[]): string {
 function checkParams(params: ParamValues): Finding[] {
   try {
     const { location } = parseConfig(params);
-    return [
-      pass("params", "all valid"),
-      pass("VPC connector", `${params.VPC_CONNECTOR?.split("/").at(-1)}, in ${location} like the functions`),
-    ];
+    return [pass("params", "all valid"), reachOfNetwork(params, location)];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return error.problems.map(({ param, problem }) =>
@@ -87,6 +84,13 @@ function checkParams(params: ParamValues): Finding[] {
       ),
     );
   }
+}
+
+function reachOfNetwork(params: ParamValues, location: string): Finding {
+  const network = params.VPC_NETWORK || params.VPC_SUBNETWORK;
+  if (network) return pass("VPC network", `${network.split("/").at(-1)}, in which the kit's functions are`);
+  const connector = params.VPC_CONNECTOR?.split("/").at(-1);
+  return pass("VPC connector", `${connector}, in ${location} like the functions`);
 }
 
 function readable(params: ParamValues): ServiceConfig | undefined {

@@ -6,6 +6,8 @@ import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from ".
 
 /** What the services need to know, checked and typed. */
 export interface ServiceConfig {
+  /** Id of the Firestore database. */
+  readonly database: string;
   readonly redis: {
     readonly host: string | Secret;
     readonly port: number | Secret;
@@ -160,6 +162,7 @@ function readServices(param: ParamReader): ServiceConfig {
   }
 
   return {
+    database: text("DATABASE"),
     redis: {
       ...readServer(param),
       timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 2000),
@@ -217,9 +220,13 @@ function readPolicies({ text, report }: Pick<ParamReader, "text" | "report">): r
 
 function readDeployment({ text, report }: ParamReader): Omit<Config, keyof ServiceConfig> {
   const location = text("LOCATION");
+  const isInNetwork = [text("VPC_NETWORK"), text("VPC_SUBNETWORK")].some((name) => name !== "");
   const connector = text("VPC_CONNECTOR");
   const connectorLocation = connector.split("/")[3];
-  if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location) {
+  if (connector === "" && !isInNetwork) {
+    report("VPC_CONNECTOR", `not set; expected ${PARAM_SPECS.VPC_CONNECTOR.expected}`);
+  }
+  if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location && !isInNetwork) {
     report(
       "VPC_CONNECTOR",
       `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,

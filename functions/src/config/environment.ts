@@ -14,6 +14,11 @@ export function extensionInstanceId(): string | undefined {
   return env["EXT_INSTANCE_ID"];
 }
 
+/** The export that this process runs, as Cloud Functions and its emulator name it; none where the CLI lists the functions. */
+export function functionTarget(): string | undefined {
+  return env["FUNCTION_TARGET"] || undefined;
+}
+
 /**
  * Where secrets are read instead of Google's Secret Manager: `host:port` of a server that speaks its gRPC protocol, for
  * tests. Google's client library knows no such setting; the name is like that of the emulators' settings.

@@ -1,5 +1,7 @@
 /** What one param accepts. `expected` completes the sentence "expected …" of an error. */
 export interface ParamSpec {
+  /** What a form, or the CLI where it asks, calls the param. */
+  readonly label: string;
   readonly default?: string;
   readonly pattern?: RegExp;
   readonly options?: readonly string[];
@@ -14,11 +16,12 @@ const ANYTHING = /^/;
 const FIELD_PATH = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
 /**
- * Every param of the extension's form: the same names, defaults, patterns and options as in extension.yaml, which a
- * test compares with this table.
+ * Every param of the extension's form: the same names, labels, defaults, patterns and options as in extension.yaml,
+ * which a test compares with this table.
  */
-export const PARAM_SPECS = {
+export const EXTENSION_PARAM_SPECS = {
   LOCATION: {
+    label: "Cloud Functions location",
     default: "europe-west1",
     options: [
       "us-central1",
@@ -48,6 +51,7 @@ export const PARAM_SPECS = {
     expected: "a region of Cloud Functions",
   },
   REDIS_HOST: {
+    label: "Redis host",
     pattern:
       /^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
     required: true,
@@ -56,146 +60,203 @@ export const PARAM_SPECS = {
     hidden: /@/,
   },
   REDIS_PORT: {
+    label: "Redis port",
     default: "6379",
     pattern: /^([0-9]{1,5}|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
     required: true,
     expected: "a port number from 1 to 65535, or projects/PROJECT/secrets/SECRET",
   },
   REDIS_AUTH_SECRET: {
+    label: "Secret with the Redis password",
     pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
     required: false,
     expected: "nothing, or projects/PROJECT/secrets/SECRET with the password in it",
     hidden: ANYTHING,
   },
   REDIS_TLS: {
+    label: "Encrypt the connection to Redis",
     default: "false",
     options: ["false", "true"],
     required: true,
     expected: "true or false",
   },
   REDIS_CA_SECRET: {
+    label: "Secret with the certificate of Redis's authority",
     pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
     required: false,
     expected: "nothing, or projects/PROJECT/secrets/SECRET with the certificate in it",
     hidden: ANYTHING,
   },
   VPC_CONNECTOR: {
+    label: "Serverless VPC Access connector",
     pattern: /^projects\/[^/]+\/locations\/[a-z0-9-]+\/connectors\/[a-z][a-z0-9-]*$/,
     required: true,
     expected: "projects/PROJECT/locations/REGION/connectors/CONNECTOR",
   },
   VPC_CONNECTOR_EGRESS_SETTINGS: {
+    label: "VPC connector egress",
     default: "PRIVATE_RANGES_ONLY",
     options: ["PRIVATE_RANGES_ONLY", "ALL_TRAFFIC"],
     required: true,
     expected: "PRIVATE_RANGES_ONLY or ALL_TRAFFIC",
   },
   MODE: {
+    label: "Which store decides",
     default: "dual-write",
     options: ["firestore", "dual-write", "redis-primary"],
     required: true,
     expected: "firestore, dual-write or redis-primary",
   },
   SYNC_SCHEDULE: {
+    label: "How often Redis is synced to Firestore",
     default: "every 5 minutes",
     pattern: /^(every .+|(\S+\s+){4}\S+)$/,
     required: true,
     expected: "a schedule such as every 5 minutes, or five cron fields",
   },
   QUOTA_COLLECTION_PATH: {
+    label: "Quota collection",
     default: "providers",
     pattern: COLLECTION_PATH,
     required: true,
     expected: "the path of a collection, such as providers or tenants/acme/providers, without wildcards",
   },
   QUOTA_USED_FIELD: {
+    label: "Field of the used quota",
     default: "aiCallsUsed",
     pattern: FIELD_PATH,
     required: true,
     expected: "a field name, with dots for a field inside a map",
   },
   QUOTA_LIMIT_FIELD: {
+    label: "Field of the quota's limit",
     default: "aiCallsLimit",
     pattern: FIELD_PATH,
     required: true,
     expected: "a field name, with dots for a field inside a map",
   },
   QUOTA_DEFAULT_LIMIT: {
+    label: "Default limit",
     default: "100",
     pattern: /^[0-9]{1,15}$/,
     required: true,
     expected: "a whole number, 0 or more, of at most 15 digits",
   },
   MISSING_PROVIDER: {
+    label: "Providers without a document",
     default: "default-limit",
     options: ["default-limit", "deny"],
     required: true,
     expected: "default-limit or deny",
   },
   QUOTA_TTL_SECONDS: {
+    label: "Life of a mirrored quota (seconds)",
     default: "300",
     pattern: /^[0-9]{3,7}$/,
     required: true,
     expected: "a number of seconds from 120 to 2592000",
   },
   ON_CHANGE: {
+    label: "When a provider document changes",
     default: "update",
     options: ["update", "invalidate"],
     required: true,
     expected: "update or invalidate",
   },
   SESSION_COLLECTION_PATH: {
+    label: "Session collection",
     default: "sessions",
     pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
     required: true,
     expected: "the path of a collection, such as sessions or tenants/acme/sessions, without wildcards",
   },
   SESSION_TTL_SECONDS: {
+    label: "Life of a session (seconds)",
     default: "3600",
     pattern: /^[0-9]{2,7}$/,
     required: true,
     expected: "a number of seconds from 60 to 2592000",
   },
   RATE_LIMIT_POLICIES: {
+    label: "Rate limit policies (JSON)",
     default: "[]",
     required: false,
     expected: "a JSON array of policies",
   },
   RATE_LIMIT_POLICY_COLLECTION: {
+    label: "Collection of rate limit policies",
     pattern: COLLECTION_PATH,
     required: false,
     expected: "nothing, or the path of a collection, such as rateLimitPolicies, without wildcards",
   },
   ENFORCE_APP_CHECK: {
+    label: "Enforce App Check",
     default: "false",
     options: ["false", "true"],
     required: true,
     expected: "true or false",
   },
   BACKFILL_ON_INSTALL: {
+    label: "Backfill",
     default: "false",
     options: ["false", "true"],
     required: true,
     expected: "true or false",
   },
   ADMIN_CLAIM: {
+    label: "Custom claim of administrators",
     default: "admin",
     pattern: /^[A-Za-z_][A-Za-z0-9_]{0,63}$/,
     required: true,
     expected: "the name of a custom claim",
   },
   KEY_PREFIX: {
+    label: "Prefix of the Redis keys",
     default: "frq",
     pattern: /^[A-Za-z0-9_-]{1,32}$/,
     required: true,
     expected: "1 to 32 letters, digits, hyphens or underscores",
   },
   REDIS_TIMEOUT_MS: {
+    label: "Time limit of a Redis operation (milliseconds)",
     default: "100",
     pattern: /^[0-9]{2,4}$/,
     required: true,
     expected: "a number of milliseconds from 10 to 2000",
   },
+} as const satisfies Record<string, ParamSpec>;
+
+/** What the kit takes besides: the network that its functions are in themselves, and the database. */
+export const KIT_ONLY_PARAM_SPECS = {
+  VPC_NETWORK: {
+    label: "VPC network (instead of a connector)",
+    pattern: /^(projects\/[^/\s]+\/global\/networks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    required: false,
+    expected: "nothing, or the name of a VPC network, or projects/PROJECT/global/networks/NETWORK",
+  },
+  VPC_SUBNETWORK: {
+    label: "VPC subnetwork (instead of a connector)",
+    pattern: /^(projects\/[^/\s]+\/regions\/[a-z0-9-]+\/subnetworks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    required: false,
+    expected:
+      "nothing, or the name of a VPC subnetwork, or projects/PROJECT/regions/REGION/subnetworks/SUBNETWORK",
+  },
+  DATABASE: {
+    label: "Firestore database",
+    default: "(default)",
+    pattern: /^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$/,
+    required: true,
+    expected: "(default), or the id of a Firestore database",
+    hidden: /@/,
+  },
+} as const satisfies Record<string, ParamSpec>;
+
+/** Every param: the kit's. */
+export const PARAM_SPECS = {
+  ...EXTENSION_PARAM_SPECS,
+  // A kit may be in the network itself.
+  VPC_CONNECTOR: { ...EXTENSION_PARAM_SPECS.VPC_CONNECTOR, required: false },
+  ...KIT_ONLY_PARAM_SPECS,
 } as const satisfies Record<string, ParamSpec>;
 
 export type ParamName = keyof typeof PARAM_SPECS;

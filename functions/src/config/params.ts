@@ -1,5 +1,5 @@
 import { defineString, select, type StringParam, type TextInput } from "firebase-functions/params";
-import type { VpcEgressSetting } from "firebase-functions/v2/options";
+import type { GlobalOptions } from "firebase-functions/v2/options";
 
 import { readEnvironment } from "./environment";
 import { PARAM_SPECS, type ParamName, type ParamSpec } from "./param-specs";
@@ -9,6 +9,8 @@ function declare(name: ParamName): StringParam {
   // Without a default the CLI asks for a value, and does not deploy where it cannot ask.
   const value = spec.default ?? (spec.required ? undefined : "");
   return defineString(name, {
+    label: spec.label,
+    description: `Enter ${spec.expected}.`,
     ...(value !== undefined && { default: value }),
     input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
   });
@@ -30,11 +32,22 @@ export const params = Object.fromEntries(PARAM_NAMES.map((name) => [name, declar
 >;
 
 /**
- * Which traffic of a kit goes through its VPC connector. The CLI takes no param there; it has the value in the
- * environment when it lists the functions of an instance that is configured.
+ * How the functions of a kit reach Redis: from within the network where one is named, else through the connector. The
+ * CLI takes no param for the egress, and deploys a network without a name; it has the values in the environment when it
+ * lists the functions of an instance that is configured.
  */
-export function egressAtLoad(): VpcEgressSetting {
-  return readEnvironment().VPC_CONNECTOR_EGRESS_SETTINGS === "ALL_TRAFFIC"
-    ? "ALL_TRAFFIC"
-    : "PRIVATE_RANGES_ONLY";
+export function vpcAtLoad(): Pick<
+  GlobalOptions,
+  "vpcConnector" | "vpcConnectorEgressSettings" | "networkInterface"
+> {
+  const {
+    VPC_CONNECTOR_EGRESS_SETTINGS: egress,
+    VPC_NETWORK: network,
+    VPC_SUBNETWORK: subnetwork,
+  } = readEnvironment();
+  const networkInterface = { ...(network && { network }), ...(subnetwork && { subnetwork }) };
+  return {
+    vpcConnectorEgressSettings: egress === "ALL_TRAFFIC" ? "ALL_TRAFFIC" : "PRIVATE_RANGES_ONLY",
+    ...(network || subnetwork ? { networkInterface } : { vpcConnector: params.VPC_CONNECTOR }),
+  };
 }

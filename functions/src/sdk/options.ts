@@ -48,7 +48,9 @@ export interface RedisQuotaOptions {
   readonly rateLimitPolicies?: readonly PolicyInput[];
   /** Collection whose documents are policies too, in force within seconds of a change. None by default. */
   readonly rateLimitPolicyCollection?: string;
-  /** Client of the database with the provider documents: firebase-admin's default one, unless told. */
+  /** Id of the Firestore database: `(default)` by default. Without effect beside `firestore`. */
+  readonly database?: string;
+  /** Client of the database with the provider documents: firebase-admin's for `database`, unless told. */
   readonly firestore?: Firestore;
   /** Where log entries go: to Cloud Logging as `firebase-functions/logger` writes them, unless told. */
   readonly log?: LogSink;
@@ -75,6 +77,7 @@ const PARAMS: Readonly<Record<Setting, ParamName>> = {
   sessionTtlSeconds: "SESSION_TTL_SECONDS",
   rateLimitPolicies: "RATE_LIMIT_POLICIES",
   rateLimitPolicyCollection: "RATE_LIMIT_POLICY_COLLECTION",
+  database: "DATABASE",
 };
 
 /** An option has a name that none has. */

@@ -48,13 +48,12 @@ function createRedisQuota(
 ): RedisQuota {
   requireKnownOptions(settings);
   let made: Services | undefined;
-  const services = () =>
-    (made ??= createServices(
-      parseOptions(settings, readEnvironment()),
-      () => firestore ?? defaultFirestore(),
-      createLogs(log ?? write),
-      secretManagerEmulatorHost(),
-    ));
+  const make = () => {
+    const config = parseOptions(settings, readEnvironment());
+    const getFirestore = () => firestore ?? defaultFirestore(config.database);
+    return createServices(config, getFirestore, createLogs(log ?? write), secretManagerEmulatorHost());
+  };
+  const services = () => (made ??= make());
   return {
     quota: {
       check: async (providerId) => services().quotaService.check(providerId),

@@ -1,0 +1,121 @@
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+
+import {
+  EXTENSION_PARAM_SPECS,
+  KIT_ONLY_PARAM_SPECS,
+  PARAM_SPECS,
+} from "../../functions/src/config/param-specs";
+
+const ROOT = path.resolve(__dirname, "../..");
+
+interface Endpoint {
+  vpc: {
+    connector?: string;
+    egressSettings: string;
+    networkInterfaces?: { network?: string; subnetwork?: string }[];
+  };
+  region: string[] | string;
+  availableMemoryMb: number;
+  timeoutSeconds: number;
+  concurrency: number;
+  eventTrigger?: { eventFilters: Record<string, string> };
+}
+
+interface Build {
+  endpoints: Record<string, Endpoint>;
+  params: { name: string; label?: string; description?: string; default?: string }[];
+  requiredAPIs: { api: string }[];
+}
+
+/** What the CLI reads of the compiled kit, by its own code, while the environment has these values. */
+function discover(env: Record<string, string>): Build {
+  // The file that the CLI starts in a kit's folder to have the functions listed.
+  const program = `
+    const { loadStack } = require("./node_modules/firebase-functions/lib/runtime/loader.js");
+    const { stackToWire } = require("./node_modules/firebase-functions/lib/runtime/manifest.js");
+    const write = console.log;
+    loadStack("./functions").then((stack) => write(JSON.stringify(stackToWire(stack))));`;
+  const output = execFileSync(process.execPath, ["-e", program], {
+    cwd: ROOT,
+    env: { ...env, GCLOUD_PROJECT: "demo-p" },
+    timeout: 20_000,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const { buildFromV1Alpha1 } = jest.requireActual<{
+    buildFromV1Alpha1(yaml: unknown, project: string, region: string, runtime: string): Build;
+  }>("firebase-tools/lib/deploy/functions/runtimes/discovery/v1alpha1");
+  const lines = output.toString().trim().split("\n");
+  return buildFromV1Alpha1(JSON.parse(lines.at(-1)!), "demo-p", "europe-west1", "nodejs22");
+}
+
+const vpcs = (env: Record<string, string>) => Object.values(discover(env).endpoints).map(({ vpc }) => vpc);
+
+test("without any value, all functions are behind the connector that is asked for", () => {
+  const expected = { connector: "{{ params.VPC_CONNECTOR }}", egressSettings: "PRIVATE_RANGES_ONLY" };
+  expect(vpcs({})).toEqual(Array(8).fill(expected));
+});
+
+test.each([
+  [{ VPC_NETWORK: "n" }, { network: "n" }],
+  [{ VPC_SUBNETWORK: "s" }, { subnetwork: "s" }],
+  [
+    { VPC_NETWORK: "n", VPC_SUBNETWORK: "s" },
+    { network: "n", subnetwork: "s" },
+  ],
+  [
+    { VPC_NETWORK: "n", VPC_SUBNETWORK: "", VPC_CONNECTOR: "projects/p/locations/l/connectors/c" },
+    { network: "n" },
+  ],
+])("with %j, all functions are in the network", (env, networkInterface) => {
+  const expected = { networkInterfaces: [networkInterface], egressSettings: "ALL_TRAFFIC" };
+  const found = vpcs({ ...env, VPC_CONNECTOR_EGRESS_SETTINGS: "ALL_TRAFFIC" });
+  expect(found).toEqual(Array(8).fill(expected));
+});
+
+test("each function says how much an instance has, how long it may run, and how many calls it takes at a time", () => {
+  const { endpoints } = discover({});
+  const sizes = Object.entries(endpoints).map(([name, each]) => [
+    name,
+    each.availableMemoryMb,
+    each.timeoutSeconds,
+    each.concurrency,
+  ]);
+  expect(sizes.sort()).toEqual(
+    [
+      ["mirrorQuota", 256, 60, 80],
+      ["mirrorSession", 256, 60, 80],
+      ["checkQuota", 256, 30, 80],
+      ["consumeQuota", 256, 30, 80],
+      ["syncQuotas", 256, 540, 1],
+      ["backfillQuotas", 256, 540, 1],
+      ["checkRateLimit", 256, 30, 80],
+      ["getStatus", 256, 30, 80],
+    ].sort(),
+  );
+});
+
+test("the mirrors are triggered by the database that is asked for", () => {
+  const { endpoints } = discover({});
+  const databases = Object.values(endpoints).flatMap(
+    ({ eventTrigger }) => eventTrigger?.eventFilters["database"] ?? [],
+  );
+  expect(databases).toEqual(["{{ params.DATABASE }}", "{{ params.DATABASE }}"]);
+});
+
+test("the CLI asks for every param by its label, the extension's first, and says what is valid", () => {
+  const { params } = discover({});
+  expect(params.map(({ name }) => name)).toEqual([
+    ...Object.keys(EXTENSION_PARAM_SPECS),
+    ...Object.keys(KIT_ONLY_PARAM_SPECS),
+  ]);
+  for (const { name, label, description } of params) {
+    const { label: expectedLabel, expected } = PARAM_SPECS[name as keyof typeof PARAM_SPECS];
+    expect({ label, description }).toEqual({ label: expectedLabel, description: `Enter ${expected}.` });
+  }
+});
+
+test("the kit's requirements are found: the APIs of its secrets and of its connector", () => {
+  const apis = discover({}).requiredAPIs.map(({ api }) => api);
+  expect(apis).toEqual(expect.arrayContaining(["secretmanager.googleapis.com", "vpcaccess.googleapis.com"]));
+});
