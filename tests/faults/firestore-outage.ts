@@ -10,7 +10,11 @@ const SLOWEST_MS = 11_000;
 
 const faulty = (faults: CallFaults) => ({
   begin: ({ firestoreCalls }: Stage) => firestoreCalls.set(faults),
-  end: ({ firestoreCalls }: Stage) => firestoreCalls.clear(),
+  async end({ firestoreCalls }: Stage) {
+    const { delayed, failed } = await firestoreCalls.stats();
+    await firestoreCalls.clear();
+    if (delayed + failed === 0) throw new Error("No call has met the fault.");
+  },
 });
 const writes = ["Commit", "BatchWrite"];
 const waits = { lastsMs: LASTS_MS, slowestMs: SLOWEST_MS } as const;

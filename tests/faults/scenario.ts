@@ -32,6 +32,8 @@ export interface Scenario extends StageOptions {
   readonly notAnsweredBy?: readonly Source[];
   /** Whether usage is brought to Firestore all the while; by default, but where Redis's data is lost. */
   readonly syncsMeanwhile?: boolean;
+  /** Whether changes of documents reach the mirror; true by default. */
+  readonly eventsArrive?: boolean;
   /** Whether Redis's data is lost: then pending usage may be, and it must be some. */
   readonly losesRedisData?: boolean;
   /** Whether Redis lacks what Firestore counts meanwhile though it answers. */
@@ -81,7 +83,7 @@ async function playOnce(scenario: Scenario): Promise<Result> {
   const pauses = monitorEventLoopDelay({ resolution: 10 });
   try {
     await callers.prepare();
-    const stopEvents = deliverEvents(stage);
+    const stopEvents = scenario.eventsArrive === false ? undefined : deliverEvents(stage);
     callers.start();
     await sleep(WARM_UP_MS);
     await callers.stop();
@@ -109,7 +111,7 @@ async function playOnce(scenario: Scenario): Promise<Result> {
     await callers.stop();
     await stopSyncs?.();
     pauses.disable();
-    await stopEvents();
+    await stopEvents?.();
     const after = callers.takeAnswers();
 
     const comparison = await compareStores(stage, callers.ledgers);

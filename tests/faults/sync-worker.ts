@@ -11,24 +11,33 @@ import type { Stage } from "./stage.ts";
 const WORKER = join(import.meta.dirname, "../../bench/lib/sync-worker.ts");
 const KILLS = 2;
 /** Time for a worker to be killed before its write is made, or before it hears that it was. */
-const WRITE_TAKES_MS = 500;
+const WRITE_TAKES_MS = 1500;
 const LASTS_MS = 300;
 
+/** No other sync runs, and no event ends a flush in the worker's stead. */
+const alone = { syncsMeanwhile: false, eventsArrive: false } as const;
+
 interface Worker {
-  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended a sync. */
+  readonly synced: Promise<unknown>;
   kill(): Promise<void>;
 }
 
 /** A process that syncs again and again, with Firestore at an address. */
 function startWorker({ redis, collection }: Stage, firestoreAddress: string): Worker {
   const child = spawn(process.execPath, [WORKER, String(redis.port), collection], {
-    stdio: "ignore",
+    stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, FIRESTORE_EMULATOR_HOST: firestoreAddress },
   });
+  let printed = "";
+  child.stdout.on("data", (text) => (printed += String(text)));
   const cancelCleanUp = whenGone('kill -KILL "$1"', [String(child.pid)]);
+  const synced = waitFor(() => printed.includes("end "), { what: "the worker to sync", timeoutMs: 20_000 });
+  // Who is killed never does, and nobody waits for it.
+  synced.catch(() => {});
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   return {
-    signal: (signal) => void child.kill(signal),
+    synced,
     async kill() {
       child.kill("SIGKILL");
       await exited;
@@ -49,17 +58,25 @@ async function untilFlushing({ direct, keys, collection }: Stage, expected = tru
   );
 }
 
+/** Usage that all documents hold. */
+async function usedIn({ direct, collection }: Stage): Promise<number> {
+  const { docs } = await direct.firestore.collection(collection).get();
+  return docs.reduce((sum, document) => sum + Number(document.get("aiCallsUsed")), 0);
+}
+
 const killedAmidFlush = (at: "request" | "answer"): Scenario => ({
   name: `The sync worker is killed ${at === "request" ? "before its write" : "between its write and its end"}`,
   mode: "redis-primary",
-  syncsMeanwhile: false,
+  ...alone,
   lastsMs: LASTS_MS,
   answeredBy: ["redis"],
   async begin(stage) {
     for (let kills = 0; kills < KILLS; kills++) {
       await stage.firestoreCalls.set({ delayMs: WRITE_TAKES_MS, at, methods: ["BatchWrite"] });
+      const used = await usedIn(stage);
       const worker = startWorker(stage, stage.firestoreProcess.address);
       await untilFlushing(stage);
+      if (at === "answer") await waitFor(async () => (await usedIn(stage)) > used, { what: "the write" });
       await worker.kill();
       await stage.firestoreCalls.clear();
       await stage.instances[0]!.quotaSync.flushAll({ deadlineMs: Date.now() + 10_000 });
@@ -75,7 +92,7 @@ export const syncWorkerScenarios: readonly Scenario[] = [
   {
     name: "A sync worker's write is made after another has ended its flush",
     mode: "redis-primary",
-    syncsMeanwhile: false,
+    ...alone,
     lastsMs: LASTS_MS,
     answeredBy: ["redis"],
     async begin(stage) {
@@ -86,7 +103,7 @@ export const syncWorkerScenarios: readonly Scenario[] = [
       await stage.instances[0]!.quotaSync.flushAll({ deadlineMs: Date.now() + 10_000 });
       await untilFlushing(stage, false);
       proxy.heal();
-      await new Promise((resolve) => setTimeout(resolve, LASTS_MS));
+      await worker.synced;
       await worker.kill();
       proxy.close();
     },
