@@ -6,6 +6,7 @@ import type { Stage } from "./stage.ts";
 
 const MAX_SYNCS = 40;
 const BETWEEN_SYNCS_MS = 100;
+const ALL_ENTRIES = 1000;
 
 /** What the stores hold once all is at rest, against what callers were told. */
 export interface Comparison {
@@ -31,6 +32,7 @@ export async function syncUntilClean({ instances, direct, keys }: Stage): Promis
 /** Brings all usage to Firestore and all documents to Redis, and compares what they hold with what was answered. */
 export async function compareStores(stage: Stage, ledgers: readonly Ledger[]): Promise<Comparison> {
   await syncUntilClean(stage);
+  await stage.instances[0]!.quotaSync.reconcile(ALL_ENTRIES);
   const { direct, collection, instances } = stage;
   const { quotaMirror, quotaService } = instances[0]!;
   const documents = await direct.firestore.getAll(

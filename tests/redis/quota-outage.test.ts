@@ -8,7 +8,7 @@ import { connect } from "../emulator-firestore/firestore-target.ts";
 import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
-import { testRedisPort } from "../harness/test-redis.ts";
+import { connectRedis, testRedisPort } from "../harness/test-redis.ts";
 
 /** Long beside what the stores take when they are well. */
 const TIMEOUT_MS = 700;
@@ -42,12 +42,12 @@ async function prepare(options: Partial<QuotaPartsOptions>) {
     () => proxy.close(),
     () => redis.close(),
   );
-  const { service, collection } = assembleQuotaParts({ firestore, redis, ...options });
+  const { service, collection, keys, sync } = assembleQuotaParts({ firestore, redis, ...options });
   const document = collection.doc("p1");
   await document.set({ aiCallsUsed: 0, aiCallsLimit: 10 });
   await redis.run((client) => client.ping());
   const used = async () => (await document.get()).get("aiCallsUsed") as unknown;
-  return { proxy, service, used };
+  return { proxy, service, used, keys, sync };
 }
 
 async function durationMs(work: () => Promise<unknown>): Promise<number> {
@@ -98,4 +98,17 @@ test("what a caller was told was not counted is not counted afterwards either", 
   await new Promise((resolve) => setTimeout(resolve, 600));
   await calls.clear();
   expect(await used()).toBe(1);
+});
+
+test("usage that is in no index, as if that was evicted, is found by the comparison after a sync", async () => {
+  const { service, used, keys, sync } = await prepare({ mode: "redis-primary" });
+  await service.consume("p1", { cost: 3 });
+  const direct = connectRedis();
+  closing.push(() => direct.disconnect());
+  await direct.del(keys.dirty("p1"));
+  await service.consume("p1", { cost: 2 });
+  await sync.flushAll({ deadlineMs: Date.now() + 10_000 });
+  expect(await used()).toBe(0);
+  while ((await used()) === 0) await sync.reconcile(1000);
+  expect(await used()).toBe(5);
 });

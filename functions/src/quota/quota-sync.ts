@@ -91,12 +91,14 @@ export class QuotaSync {
 
   /**
    * Compares a sample of the entries with their documents, each a billed read, and brings up to date those that have
-   * missed a change.
+   * missed a change. Usage that is in none of the indexes by which a sync finds it, as Redis may have evicted one, is
+   * brought over here.
    *
    * @throws RedisUnavailableError, FirestoreUnavailableError
    */
   async reconcile(count: number): Promise<{ readonly compared: number; readonly drifted: number }> {
     const sample = await this.redisStore.sample(count);
+    await this.flush(sample.filter(({ isDirty }) => isDirty).map(({ providerId }) => providerId));
     const documents = await this.firestoreStore.readMany(sample.map(({ providerId }) => providerId));
     let drifted = 0;
     for (const [i, { providerId, version }] of sample.entries()) {
@@ -123,6 +125,7 @@ export class QuotaSync {
    * @throws RedisUnavailableError
    */
   async flush(providerIds: readonly string[]): Promise<Map<string, Error>> {
+    if (providerIds.length === 0) return new Map();
     const flushes = await this.redisStore.beginFlushes(providerIds);
     const outcomes = flushes.length > 0 ? await this.firestoreStore.commitFlushes(flushes) : [];
     const failures = new Map<string, Error>();

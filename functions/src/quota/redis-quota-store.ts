@@ -46,6 +46,13 @@ export interface StoredEntry extends StoredQuota {
   readonly dirtySinceMs: number | undefined;
 }
 
+/** An entry met by chance, and whether it has usage that Firestore lacks. */
+export interface SampledEntry {
+  readonly providerId: string;
+  readonly version: number;
+  readonly isDirty: boolean;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -143,10 +150,10 @@ export class RedisQuotaStore {
   }
 
   /**
-   * About `count` next entries of a walk over all of them, with their versions; an invalidated one is left out, as it
-   * is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
+   * About `count` next entries of a walk over all of them; an invalidated one without usage is left out, as it is read
+   * from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
-  async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
+  async sample(count: number): Promise<SampledEntry[]> {
     const found: string[] = [];
     let cursor = (await this.redis.run((redis) => redis.get(this.keys.sampleCursor()))) ?? "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
@@ -165,8 +172,10 @@ export class RedisQuotaStore {
     const entries = await this.readEntries(found);
     return found.flatMap((key, i) => {
       const entry = entries[i];
-      if (entry === undefined || entry.limit === NOT_KNOWN) return [];
-      return [{ providerId: this.keys.providerOf(key), version: entry.version }];
+      if (entry === undefined) return [];
+      const isDirty = entry.pending !== 0 || entry.inFlight !== 0;
+      if (entry.limit === NOT_KNOWN && !isDirty) return [];
+      return [{ providerId: this.keys.providerOf(key), version: entry.version, isDirty }];
     });
   }
 
