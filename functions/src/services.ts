@@ -4,6 +4,7 @@ import type { ServiceConfig } from "./config/config";
 import { lazily } from "./lazily";
 import type { Logs } from "./observability/logs";
 import { Metrics } from "./observability/metrics";
+import { FirestoreProbe } from "./quota/firestore-probe";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
@@ -75,7 +76,11 @@ export function createServices(
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs, metrics),
     quotaSync,
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
-    quotaInspector: new QuotaInspector(redisQuotas, firestoreQuotas),
+    quotaInspector: new QuotaInspector(
+      redisQuotas,
+      firestoreQuotas,
+      new FirestoreProbe(firestore, quota.collectionPath),
+    ),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs, metrics),
     rateLimiter: new RateLimiter(
       documents ?? { policies: () => policies },

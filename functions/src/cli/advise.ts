@@ -3,7 +3,8 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 
 import { advise, type Advice, type Workload } from "./advice";
-import { UsageError, type Cli } from "./cli";
+import type { Cli } from "./cli";
+import { number } from "./options";
 import { barChart, table } from "./table";
 
 /** Documents that are read one by one for `--sample`. */
@@ -62,15 +63,6 @@ export function addAdvise(program: Command, cli: Cli): void {
       if (options.svg !== undefined) writeFileSync(options.svg, costsSvg(advice));
       cli.print(command, { workload, ...advice }, () => describe(advice, workload));
     });
-}
-
-function number(option: string): (value: string) => number {
-  return (value) => {
-    const parsed = Number(value);
-    if (value.trim() === "" || !Number.isFinite(parsed) || parsed < 0)
-      throw new UsageError(`${option}: got ${JSON.stringify(value)}; expected a number, 0 or more`);
-    return parsed;
-  };
 }
 
 async function measure(

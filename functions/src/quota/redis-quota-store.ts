@@ -46,6 +46,25 @@ export interface StoredEntry extends StoredQuota {
   readonly dirtySinceMs: number | undefined;
 }
 
+/** A backfill that has read all documents there were; `endedAtMs` is Unix time. */
+export interface BackfillRecord {
+  readonly endedAtMs: number;
+  readonly documents: number;
+  readonly mirrored: number;
+  readonly invalid: number;
+}
+
+/**
+ * Part of a walk over all entries; `fromStart` and `toEnd` tell whether it has that much of the walk. One `cutShort` has
+ * found fewer entries than asked for among many other keys.
+ */
+export interface QuotaSample {
+  readonly entries: readonly { readonly providerId: string; readonly version: number }[];
+  readonly fromStart: boolean;
+  readonly toEnd: boolean;
+  readonly cutShort: boolean;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -146,9 +165,10 @@ export class RedisQuotaStore {
    * About `count` next entries of a walk over all of them, with their versions; an invalidated one is left out, as it
    * is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
-  async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
+  async sample(count: number): Promise<QuotaSample> {
     const found: string[] = [];
     let cursor = (await this.redis.run((redis) => redis.get(this.keys.sampleCursor()))) ?? "0";
+    const fromStart = cursor === "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
       const [next, keys] = await this.redis.run((redis) =>
         redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
@@ -162,12 +182,25 @@ export class RedisQuotaStore {
     await this.redis.run((redis) =>
       redis.set(this.keys.sampleCursor(), resume, "EX", SAMPLE_CURSOR_TTL_SECONDS),
     );
-    const entries = await this.readEntries(found);
-    return found.flatMap((key, i) => {
-      const entry = entries[i];
+    const stored = await this.readEntries(found);
+    const entries = found.flatMap((key, i) => {
+      const entry = stored[i];
       if (entry === undefined || entry.limit === NOT_KNOWN) return [];
       return [{ providerId: this.keys.providerOf(key), version: entry.version }];
     });
+    const toEnd = resume === "0";
+    return { entries, fromStart, toEnd, cutShort: !toEnd && found.length < count };
+  }
+
+  /** Remembers, as long as Redis keeps its data, that a backfill has ended. */
+  async recordBackfill(record: BackfillRecord): Promise<void> {
+    await this.redis.run((redis) => redis.set(this.keys.lastBackfill(), JSON.stringify(record)));
+  }
+
+  /** The last backfill of this data. */
+  async lastBackfill(): Promise<BackfillRecord | undefined> {
+    const record = await this.redis.run((redis) => redis.get(this.keys.lastBackfill()));
+    return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
   }
 
   /** Whether any provider has usage that Firestore lacks. */
