@@ -56,7 +56,11 @@ export function createServices(
   const firestore = lazily(getFirestore);
   const { quota } = config;
   const metrics = new Metrics(logs);
-  const redis = new RedisConnection(config.redis, logs, secretReader(secretManagerHost));
+  const redis = new RedisConnection(
+    config.redis,
+    countCircuit(logs, metrics),
+    secretReader(secretManagerHost),
+  );
   const keys = new Keys(config.redis.keyPrefix);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
     ttlSeconds: quota.ttlSeconds,
@@ -96,6 +100,21 @@ export function createServices(
     close() {
       documents?.close();
       redis.close();
+    },
+  };
+}
+
+/** Logs that also count when the circuit to Redis opens and closes. */
+function countCircuit(logs: Logs, metrics: Metrics): Logs {
+  return {
+    ...logs,
+    redisCircuitOpened(address) {
+      logs.redisCircuitOpened(address);
+      metrics.circuitChanged("open");
+    },
+    redisCircuitClosed(address) {
+      logs.redisCircuitClosed(address);
+      metrics.circuitChanged("closed");
     },
   };
 }
