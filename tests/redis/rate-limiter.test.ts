@@ -246,12 +246,18 @@ describe("in Redis", () => {
     }
   });
 
-  test("keys of another kind in place of the hashes count as none, and give way", async () => {
+  test("keys of another kind in place of the hashes and records of another length count as none, and give way", async () => {
     const { limits } = policyOf([{ ...HOUR, limit: 2 }]);
-    for (const key of new Keys(prefix).charges(0, "p", "f3600000")) await redis.set(key, "x");
+    const hashes = new Keys(prefix).charges(0, "p", "f3600000");
+    for (const key of hashes) await redis.set(key, "x");
     expect(await store.take(limits, "alice", REQUEST)).toMatchObject({ allowed: true, remaining: 1 });
     expect(await store.take(limits, "alice", REQUEST)).toMatchObject({ allowed: true, remaining: 0 });
     expect((await store.take(limits, "alice", REQUEST)).allowed).toBe(false);
+    // A record of another length fails nobody else's request.
+    for (const key of hashes) if ((await redis.type(key)) === "hash") await redis.hset(key, "bob", "x");
+    const [bob, carol] = await Promise.all(["bob", "carol"].map((name) => store.take(limits, name, REQUEST)));
+    expect(bob).toMatchObject({ allowed: true, remaining: 1 });
+    expect(carol).toMatchObject({ allowed: true, remaining: 1 });
   });
 
   test("a hash holds one generation: the next but one takes its place, and a window's goes with the next", async () => {

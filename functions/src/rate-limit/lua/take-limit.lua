@@ -40,7 +40,7 @@ while arg < #ARGV do
   local fields, n, earlier = {}, 0, nil
   for i = 1, count do
     local record = records[i]
-    if not record then
+    if not record or #record ~= RECORD_BYTES then
       earlier = earlier or before and call("HMGET", before, unpack(ARGV, first, last)) or {}
       record = carry(algorithm, earlier[i])
     end

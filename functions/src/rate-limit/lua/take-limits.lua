@@ -25,7 +25,10 @@ local function readLimit(key, numbers, cost, first, last)
   local charged, other, rooms, exists = {}, {}, {}, {}
   say(start)
   for i = 1, last - first + 1 do
-    local record = records[i] or carry(algorithm, earlier[i])
+    local record = records[i]
+    if not record or #record ~= RECORD_BYTES then
+      record = carry(algorithm, earlier[i])
+    end
     reply[#reply + 1] = record
     local room
     charged[i], other[i], room = roomOf(record, tokens, limit, window, weight, capacity * window)

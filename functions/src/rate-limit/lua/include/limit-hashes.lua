@@ -6,7 +6,7 @@ local packNumbers, unpackNumbers = struct.pack, struct.unpack
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local FIXED, TOKENS, TAKE, REFUND = 1, 3, 1, 2
-local HEADER_BYTES = 72
+local HEADER_BYTES, RECORD_BYTES = 72, 16
 local NONE = packNumbers("<dd", 0, 0)
 
 local function generationOf(hash)
@@ -44,7 +44,7 @@ end
 
 -- The record of a subject in the generation under way, by that of the one before: a window has all that was charged in it.
 local function carry(algorithm, record)
-  if not record or algorithm == FIXED then
+  if not record or #record ~= RECORD_BYTES or algorithm == FIXED then
     return NONE
   end
   return algorithm == TOKENS and record or packNumbers("<dd", 0, (unpackNumbers("<d", record)))
