@@ -1,9 +1,9 @@
 import { LRUCache } from "lru-cache";
 
 import { Batcher } from "../redis/batcher";
-import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
 import { blockSubject, takeLimit, takeLimits } from "../redis/lua.generated";
+import type { RedisServers } from "../redis/redis-servers";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
@@ -66,14 +66,17 @@ interface Refusal {
  */
 export class RedisRateLimitStore implements RateLimitStore {
   private readonly refusals = new LRUCache<string, Refusal>({ max: MAX_REFUSALS });
-  private readonly questions = new Batcher<Question, Decision>((questions) => this.answer(questions), BATCH);
+  private readonly questions: Batcher<Question, Decision>;
 
   constructor(
-    private readonly redis: RedisConnection,
+    private readonly redis: RedisServers,
     private readonly keys: Keys,
     /** A clock that is never set, in milliseconds. */
     private readonly monotonicMs: () => number = () => performance.now(),
-  ) {}
+  ) {
+    const bucketOf = redis.isCluster ? ({ subject }: Question) => keys.bucketOf(subject) : undefined;
+    this.questions = new Batcher((questions) => this.answer(questions), BATCH, bucketOf);
+  }
 
   take(limits: SubjectLimits, subject: string, { cost, peek }: RateLimitRequest): Promise<Decision> {
     const remembered = this.refusals.size > 0 ? this.refuseAgain(limits, subject, cost) : undefined;
@@ -89,7 +92,7 @@ export class RedisRateLimitStore implements RateLimitStore {
 
   async reset(limits: SubjectLimits, subject: string): Promise<void> {
     const key = this.key(limits, subject);
-    await this.change(limits, subject, () => this.redis.run((redis) => redis.del(key)));
+    await this.change(limits, subject, () => this.redis.runFor(key, (redis) => redis.del(key)));
   }
 
   async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 
-import { RedisUnavailableError, type RedisConnection } from "./connection";
+import { RedisUnavailableError } from "./connection";
+import type { RedisServers } from "./redis-servers";
 
 /** A script as the build inlines it: text, SHA-1 and the names that its header gives to KEYS and ARGV. */
 export interface ScriptDefinition {
@@ -26,14 +27,14 @@ export type ScriptInput<D extends ScriptDefinition> = Readonly<Record<D["keys"][
 /**
  * Runs a Lua script by its SHA-1; a server that does not know it (a new one, or after SCRIPT FLUSH) is sent the text.
  *
- * @throws RedisUnavailableError as {@link RedisConnection.run}.
+ * @throws RedisUnavailableError as {@link RedisServers.runFor}.
  */
 export function runScript<D extends ScriptDefinition>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
 ): Promise<unknown> {
-  return run(connection, script, input, {
+  return run(servers, script, input, {
     evalsha: (redis, ...call) => redis.evalsha(...call),
     eval: (redis, ...call) => redis.eval(...call),
   });
@@ -41,11 +42,11 @@ export function runScript<D extends ScriptDefinition>(
 
 /** {@link runScript} for a script that returns one string of packed numbers: cheaper to decode than an array of them. */
 export function runScriptForBuffer<D extends ScriptDefinition>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
 ): Promise<Buffer> {
-  return run(connection, script, input, {
+  return run(servers, script, input, {
     evalsha: (redis, ...call) => (redis as BinaryRedis).evalshaBuffer(...call),
     eval: (redis, ...call) => (redis as BinaryRedis).evalBuffer(...call),
   });
@@ -57,7 +58,7 @@ type EvalCall = [script: string, keys: number, ...rest: (string | number)[]];
 type BinaryRedis = Redis & Record<"evalshaBuffer" | "evalBuffer", (...call: EvalCall) => Promise<Buffer>>;
 
 async function run<D extends ScriptDefinition, T>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
   commands: Readonly<Record<"evalsha" | "eval", (redis: Redis, ...call: EvalCall) => Promise<T>>>,
@@ -65,12 +66,13 @@ async function run<D extends ScriptDefinition, T>(
   const startedMs = performance.now();
   const { keys, args } = order(script, input);
   try {
-    return await connection.run((redis) =>
+    return await servers.runFor(keys[0]!, (redis) =>
       commands.evalsha(redis, script.sha1, keys.length, ...keys, ...args),
     );
   } catch (error) {
     if (!(error instanceof RedisUnavailableError && error.cause.message.startsWith("NOSCRIPT"))) throw error;
-    return connection.run(
+    return servers.runFor(
+      keys[0]!,
       (redis) => commands.eval(redis, script.source, keys.length, ...keys, ...args),
       startedMs,
     );
@@ -80,9 +82,9 @@ async function run<D extends ScriptDefinition, T>(
 function order<D extends ScriptDefinition>(script: D, input: ScriptInput<D>) {
   const named = input as Readonly<Record<string, string | number>>;
   const rest = input as Readonly<Record<string, readonly (string | number)[]>>;
-  const keys = [
-    ...script.keys.map((name) => named[name]!),
-    ...(script.restKeys ? rest[script.restKeys]! : []),
+  const keys: string[] = [
+    ...script.keys.map((name) => named[name] as string),
+    ...(script.restKeys ? (rest[script.restKeys] as readonly string[]) : []),
   ];
   const args = [
     ...script.args.map((name) => named[name]!),
