@@ -30,11 +30,19 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-/** @param args more settings of every server */
-export async function startCluster(args: readonly string[] = [], connection = {}): Promise<TestCluster> {
+/**
+ * @param options.argsOf more settings of each of the six servers
+ * @param options.password what `direct` clients show
+ */
+export async function startCluster({
+  argsOf = () => [],
+  password,
+}: { argsOf?: (node: number) => readonly string[]; password?: string } = {}): Promise<TestCluster> {
   const ports = await freePorts(4 * MASTERS);
   const nodes = await Promise.all(
-    Array.from({ length: 2 * MASTERS }, (_, i) => startNode(ports[2 * i]!, ports[2 * i + 1]!, args, connection)),
+    Array.from({ length: 2 * MASTERS }, (_, i) =>
+      startNode(ports[2 * i]!, ports[2 * i + 1]!, argsOf(i), password),
+    ),
   );
   const masters = nodes.slice(0, MASTERS);
   const replicas = nodes.slice(MASTERS);
@@ -77,7 +85,7 @@ async function startNode(
   port: number,
   busPort: number,
   args: readonly string[],
-  connection: object,
+  password: string | undefined,
 ): Promise<ClusterNode> {
   const settings = [
     ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
@@ -88,7 +96,7 @@ async function startNode(
     ...args,
   ];
   const server = await startRedis({ port, args: settings });
-  const direct = new Redis({ host: "127.0.0.1", port, ...connection });
+  const direct = new Redis({ host: "127.0.0.1", port, ...(password && { password }) });
   direct.on("error", () => {}); // tests kill servers
   return { server, direct, id: (await direct.cluster("MYID")) as string };
 }
