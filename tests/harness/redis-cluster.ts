@@ -96,7 +96,7 @@ async function startNode(
     ...args,
   ];
   const server = await startRedis({ port, args: settings });
-  const direct = new Redis({ host: "127.0.0.1", port, ...(password && { password }) });
+  const direct = new Redis({ host: "127.0.0.1", port, disconnectTimeout: 200, ...(password && { password }) });
   direct.on("error", () => {}); // tests kill servers
   return { server, direct, id: (await direct.cluster("MYID")) as string };
 }
