@@ -10,6 +10,7 @@ import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
+import type { RedisServers } from "../../functions/src/redis/redis-servers";
 import { startRedis } from "../../scripts/redis-server.mjs";
 import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
 import { holdClock } from "../harness/held-clock.ts";
@@ -66,11 +67,11 @@ function limiterOf(policy: ReturnType<typeof policyOf>, shared = store) {
 /** How often scripts were run on the server; other tests use it too, so that only a store of one's own counts. */
 function counting(inner: RedisConnection) {
   let runs = 0;
-  const run: RedisConnection["run"] = (...args) => {
+  const runFor: RedisServers["runFor"] = (...args) => {
     runs++;
-    return inner.run(...args);
+    return inner.runFor(...args);
   };
-  return { connection: { run } as RedisConnection, runs: () => runs };
+  return { connection: { runFor } as RedisServers, runs: () => runs };
 }
 
 describe("the table of cases, by the Lua with its clock held", () => {

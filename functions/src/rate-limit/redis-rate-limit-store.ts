@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache";
 
-import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
 import { blockSubject, resetSubject, takeLimit, takeLimits } from "../redis/lua.generated";
+import type { RedisServers } from "../redis/redis-servers";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
@@ -27,9 +27,6 @@ const ALGORITHMS: Readonly<Record<Algorithm, number>> = {
 
 const BYTES_PER_NUMBER = 8;
 
-/** All subjects share one bucket: a batch then needs few commands. */
-const BUCKET = 0;
-
 /** Refused subjects remembered at most. */
 const MAX_REFUSALS = 10_000;
 
@@ -47,7 +44,8 @@ interface Refusal {
 
 /** What a script is told of the limits of a subject. */
 interface ScriptLimits {
-  readonly keys: readonly string[];
+  /** By bucket. */
+  readonly keys: (readonly string[])[];
   readonly args: readonly string[];
 }
 
@@ -59,19 +57,25 @@ interface ScriptLimits {
  */
 export class RedisRateLimitStore implements RateLimitStore {
   private readonly refusals = new LRUCache<string, Refusal>({ max: MAX_REFUSALS });
-  private readonly requests = new RequestBatcher(
-    (groups) => this.run(groups),
-    (groups, reply, sentMs) => this.deal(groups, reply, sentMs),
-    () => this.monotonicMs(),
-  );
+  private readonly requests: RequestBatcher;
+  private readonly bucketOf: (subject: string) => number;
   private readonly scriptLimits = new WeakMap<SubjectLimits, ScriptLimits>();
 
   constructor(
-    private readonly redis: RedisConnection,
+    private readonly redis: RedisServers,
     private readonly keys: Keys,
     /** A clock that is never set, in milliseconds. */
     private readonly monotonicMs: () => number = () => performance.now(),
-  ) {}
+  ) {
+    // Where no cluster asks for several, all subjects share one bucket: a batch then needs few commands.
+    this.bucketOf = redis.isCluster ? (subject) => keys.bucketOf(subject) : () => 0;
+    this.requests = new RequestBatcher(
+      (groups) => this.run(groups),
+      (groups, reply, sentMs) => this.deal(groups, reply, sentMs),
+      this.bucketOf,
+      monotonicMs,
+    );
+  }
 
   take(limits: SubjectLimits, subject: string, { cost, peek }: RateLimitRequest): Promise<Decision> {
     const remembered = this.refusals.size > 0 ? this.refuseAgain(limits, subject, cost) : undefined;
@@ -84,14 +88,14 @@ export class RedisRateLimitStore implements RateLimitStore {
   }
 
   async reset(limits: SubjectLimits, subject: string): Promise<void> {
-    const [blocks, ...hashes] = this.ofLimits(limits).keys;
+    const [blocks, ...hashes] = this.keysOf(limits, this.bucketOf(subject));
     await this.change(limits, subject, () =>
       runScript(this.redis, resetSubject, { blocks: blocks!, hashes, subject }),
     );
   }
 
   async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
-    const blocks = this.keys.blocks(BUCKET, limits.policy);
+    const blocks = this.keys.blocks(this.bucketOf(subject), limits.policy);
     await this.change(limits, subject, () =>
       runScript(this.redis, blockSubject, { blocks, subject, untilMs: Math.ceil(untilMs) }),
     );
@@ -101,12 +105,17 @@ export class RedisRateLimitStore implements RateLimitStore {
     const script = groups[0]!.limits.limits.length === 1 ? takeLimit : takeLimits;
     const hashes: string[] = [];
     const args: (string | number)[] = [];
-    for (const { limits, operation, cost, requests } of groups) {
-      const { keys, args: limitArgs } = this.ofLimits(limits);
-      hashes.push(...keys);
+    for (const { limits, operation, cost, bucket, requests } of groups) {
+      hashes.push(...this.keysOf(limits, bucket));
       const { times: timesOfFirst } = requests[0]!;
       const isListed = requests.some(({ times }) => times !== timesOfFirst);
-      args.push(requests.length, isListed ? 0 : timesOfFirst, cost, OPERATIONS[operation], ...limitArgs);
+      args.push(
+        requests.length,
+        isListed ? 0 : timesOfFirst,
+        cost,
+        OPERATIONS[operation],
+        ...this.ofLimits(limits).args,
+      );
       for (const { subject } of requests) args.push(subject);
       if (isListed) for (const { times } of requests) args.push(times);
     }
@@ -191,10 +200,18 @@ export class RedisRateLimitStore implements RateLimitStore {
     }
   }
 
+  private keysOf(limits: SubjectLimits, bucket: number): readonly string[] {
+    const { policy } = limits;
+    return (this.ofLimits(limits).keys[bucket] ??= [
+      this.keys.blocks(bucket, policy),
+      ...limits.limits.flatMap((each) => this.keys.charges(bucket, policy, shapeOf(each))),
+    ]);
+  }
+
   private ofLimits(limits: SubjectLimits): ScriptLimits {
     let known = this.scriptLimits.get(limits);
     if (known === undefined) {
-      const { policy, blockedUntilMs } = limits;
+      const { blockedUntilMs } = limits;
       const numbers = limits.limits.flatMap(({ algorithm, limit, windowMs, capacity, spanMs }) => [
         ALGORITHMS[algorithm],
         limit,
@@ -202,13 +219,7 @@ export class RedisRateLimitStore implements RateLimitStore {
         capacity,
         spanMs,
       ]);
-      known = {
-        keys: [
-          this.keys.blocks(BUCKET, policy),
-          ...limits.limits.flatMap((each) => this.keys.charges(BUCKET, policy, shapeOf(each))),
-        ],
-        args: [blockedUntilMs, limits.limits.length, ...numbers].map(String),
-      };
+      known = { keys: [], args: [blockedUntilMs, limits.limits.length, ...numbers].map(String) };
       this.scriptLimits.set(limits, known);
     }
     return known;

@@ -25,6 +25,7 @@ export interface RequestGroup {
   readonly limits: SubjectLimits;
   readonly operation: Operation;
   readonly cost: number;
+  readonly bucket: number;
   readonly requests: readonly AlikeRequests[];
 }
 
@@ -48,25 +49,28 @@ export class RequestBatcher {
   private unanswered = 0;
 
   /**
-   * @param send asks for the answers to requests whose policies all have one limit, or all have several
+   * @param send asks for the answers to requests of one bucket, whose policies all have one limit or all have several
    * @param deal gives them to those who asked; what `send` throws, these get
+   * @param bucketOf where a subject's counts are
    * @param monotonicMs a clock that is never set, which tells `deal` when `send` began
    */
   constructor(
     private readonly send: (groups: readonly RequestGroup[]) => Promise<Buffer>,
     private readonly deal: (groups: readonly RequestGroup[], reply: Buffer, sentMs: number) => void,
+    private readonly bucketOf: (subject: string) => number,
     private readonly monotonicMs: () => number,
   ) {}
 
   ask(limits: SubjectLimits, subject: string, operation: Operation, cost: number): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const asker: Asker = { resolve, reject, next: undefined };
+      const bucket = this.bucketOf(subject);
       if (this.unanswered === 0 && this.subjects === 0 && this.lastSubjects === 1) {
         const requests = [{ subject, times: 1, first: asker, last: asker }];
-        void this.sendPart([{ limits, operation, cost, requests }]);
+        void this.sendPart([{ limits, operation, cost, bucket, requests }]);
         return;
       }
-      const { bySubject } = this.gathering(limits, operation, cost);
+      const { bySubject } = this.gathering(limits, operation, cost, bucket);
       const alike = bySubject.get(subject);
       if (alike !== undefined) {
         alike.times++;
@@ -79,37 +83,42 @@ export class RequestBatcher {
     });
   }
 
-  private gathering(limits: SubjectLimits, operation: Operation, cost: number): Gathering {
+  private gathering(limits: SubjectLimits, operation: Operation, cost: number, bucket: number): Gathering {
     let those = this.gatherings.get(limits);
     if (those === undefined) this.gatherings.set(limits, (those = []));
-    for (const each of those) if (each.operation === operation && each.cost === cost) return each;
-    const gathering = { limits, operation, cost, bySubject: new Map<string, AlikeRequests>() };
+    for (const each of those)
+      if (each.operation === operation && each.cost === cost && each.bucket === bucket) return each;
+    const gathering = { limits, operation, cost, bucket, bySubject: new Map<string, AlikeRequests>() };
     those.push(gathering);
     return gathering;
   }
 
   private flush(): void {
-    const size = Math.min(MAX_PART, Math.max(WHOLE, Math.ceil(this.subjects / 4)));
     const gatherings = [...this.gatherings.values()].flat();
     this.gatherings = new Map();
     this.lastSubjects = this.subjects;
     this.subjects = 0;
-    const hasOneLimit = ({ limits }: Gathering) => limits.limits.length === 1;
-    this.sendInParts(gatherings.filter(hasOneLimit), size);
-    this.sendInParts(
-      gatherings.filter((each) => !hasOneLimit(each)),
-      size,
-    );
+    // What may travel together, by bucket and by whether there is one limit.
+    const lanes = new Map<number, Gathering[]>();
+    for (const each of gatherings) {
+      const lane = 2 * each.bucket + Math.min(1, each.limits.limits.length - 1);
+      const those = lanes.get(lane);
+      if (those === undefined) lanes.set(lane, [each]);
+      else those.push(each);
+    }
+    for (const lane of lanes.values()) this.sendInParts(lane);
   }
 
-  private sendInParts(gatherings: readonly Gathering[], size: number): void {
+  private sendInParts(gatherings: readonly Gathering[]): void {
+    const subjects = gatherings.reduce((sum, { bySubject }) => sum + bySubject.size, 0);
+    const size = Math.min(MAX_PART, Math.max(WHOLE, Math.ceil(subjects / 4)));
     let part: RequestGroup[] = [];
     let room = size;
-    for (const { limits, operation, cost, bySubject } of gatherings) {
+    for (const { bySubject, ...alike } of gatherings) {
       const all = [...bySubject.values()];
       for (let start = 0; start < all.length;) {
         const requests = all.slice(start, start + room);
-        part.push({ limits, operation, cost, requests });
+        part.push({ ...alike, requests });
         start += requests.length;
         room -= requests.length;
         if (room > 0) continue;

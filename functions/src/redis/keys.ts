@@ -28,6 +28,15 @@ function crc16OfBytes(bytes: Uint8Array): number {
   return crc;
 }
 
+const SLOTS = 16_384;
+
+/** The slot of a Redis Cluster that a key is in: by its hash tag, if it has one. */
+export function slotOf(key: string): number {
+  const start = key.indexOf("{") + 1;
+  const end = start === 0 ? -1 : key.indexOf("}", start);
+  return crc16(end > start ? key.slice(start, end) : key) % SLOTS;
+}
+
 /** Every key name of this product in Redis. */
 export class Keys {
   private readonly buckets: readonly string[];
@@ -92,7 +101,12 @@ export class Keys {
     return [`${limit}:0`, `${limit}:1`];
   }
 
+  /** The number of the bucket of a provider, session or subject, whose keys may be used together on a cluster. */
+  bucketOf(id: string): number {
+    return crc16(id) % BUCKETS;
+  }
+
   private bucket(id: string): string {
-    return this.buckets[crc16(id) % BUCKETS]!;
+    return this.buckets[this.bucketOf(id)]!;
   }
 }

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 
-import { RedisUnavailableError, type RedisConnection } from "./connection";
+import { RedisUnavailableError } from "./connection";
+import type { RedisServers } from "./redis-servers";
 
 /** A script as the build inlines it: text, SHA-1 and the names that its header gives to KEYS and ARGV. */
 export interface ScriptDefinition {
@@ -26,30 +27,30 @@ export type ScriptInput<D extends ScriptDefinition> = Readonly<Record<D["keys"][
 /**
  * Runs a Lua script by its SHA-1; a server that does not know it (a new one, or after SCRIPT FLUSH) is sent the text.
  *
- * @throws RedisUnavailableError as {@link RedisConnection.run}.
+ * @throws RedisUnavailableError as {@link RedisServers.runFor}.
  */
 export function runScript<D extends ScriptDefinition>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
 ): Promise<unknown> {
-  return run(connection, script, input, "evalsha", "eval") as Promise<unknown>;
+  return run(servers, script, input, "evalsha", "eval") as Promise<unknown>;
 }
 
 /** {@link runScript} for a script that returns one string of packed numbers: cheaper to decode than an array of them. */
 export function runScriptForBuffer<D extends ScriptDefinition>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
 ): Promise<Buffer> {
-  return run(connection, script, input, "evalshaBuffer", "evalBuffer") as Promise<Buffer>;
+  return run(servers, script, input, "evalshaBuffer", "evalBuffer") as Promise<Buffer>;
 }
 
 type Eval = (script: string, keysAndArgs: readonly (string | number)[]) => Promise<unknown>;
 type Evals = Readonly<Record<"evalsha" | "eval" | "evalshaBuffer" | "evalBuffer", Eval>>;
 
 async function run<D extends ScriptDefinition>(
-  connection: RedisConnection,
+  servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
   bySha1: keyof Evals,
@@ -57,13 +58,14 @@ async function run<D extends ScriptDefinition>(
 ): Promise<unknown> {
   const startedMs = performance.now();
   const call = keysAndArgs(script, input);
+  const [, key] = call as [keys: number, key: string];
   // ioredis takes arrays in place of arguments, and has commands that return buffers; its types have neither.
   const evals = (redis: Redis) => redis as unknown as Evals;
   try {
-    return await connection.run((redis) => evals(redis)[bySha1](script.sha1, call));
+    return await servers.runFor(key, (redis) => evals(redis)[bySha1](script.sha1, call));
   } catch (error) {
     if (!(error instanceof RedisUnavailableError && error.cause.message.startsWith("NOSCRIPT"))) throw error;
-    return connection.run((redis) => evals(redis)[byText](script.source, call), startedMs);
+    return servers.runFor(key, (redis) => evals(redis)[byText](script.source, call), startedMs);
   }
 }
 
