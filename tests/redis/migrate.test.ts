@@ -67,8 +67,8 @@ async function installed(more: ParamValues = {}) {
         phase: { number: number };
         ready: boolean;
         checks: Finding[];
-        next?: { params: object; commands: string[] };
-        back?: { params: object; commands: string[] };
+        next?: { params: object };
+        back?: { params: object };
       };
       return {
         exitCode,
@@ -222,7 +222,7 @@ test("shows the phases, the checks, the exact commands and the way back", async 
     "To go on to phase 3, Redis primary:\n  set MODE=redis-primary\n  firebase deploy",
   );
   expect(output).toContain(
-    `The way back:\n  set MODE=firestore\n  npx firestore-redis-quota rollback --env-file ${app.file} --project shop`,
+    `The way back:\n  npx firestore-redis-quota rollback --to firestore --env-file ${app.file} --project shop\n  set MODE=firestore\n`,
   );
   const nothing = await runCommand(["migrate"]);
   expect(nothing.exitCode).toBe(1);

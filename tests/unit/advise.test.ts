@@ -68,6 +68,10 @@ test("the command shows indicators, costs and a chart, and needs no settings", a
   expect(exitCode).toBe(0);
   expect(output).toMatch(/check P95 \(ms\) +240 +200 +reached \(critical\)/);
   expect(output).toContain("Recommendation: redis-primary.");
+  expect(output).toContain("A provider is checked every 576 s on average, and its quota kept for 300 s");
+  const longer = await runCommand(["advise", ...figures, "--ttl-seconds", "86400"]);
+  expect(longer.output).toContain("redis-primary reads 75 % fewer documents");
+  expect(longer.output).not.toContain("is checked every");
   expect(output).toMatch(/basic +1 GB +\$35\.00 +1000 providers +<- yours\n/);
   expect(output).toMatch(/standard +1 GB +\$70\.00 +1000 providers, with a replica\n/);
   expect(output).toMatch(/redis-primary +█+ +\$\d+\.\d\d/);

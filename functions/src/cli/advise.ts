@@ -116,7 +116,8 @@ async function measure(
 
 const dollars = (value: number) => `$${value.toFixed(2)}`;
 
-function describe(advice: Advice, { readsPerDay, callsPerDay, ttlSeconds, syncsPerDay }: Workload): string {
+function describe(advice: Advice, workload: Workload): string {
+  const { readsPerDay, callsPerDay, ttlSeconds, syncsPerDay } = workload;
   const { indicators, recommendation, reason, costs, readsSavedShare, breakEvenFactor, prices } = advice;
   const indicatorRows = indicators.map(({ name, value, threshold, reached, weight }) => [
     name,
@@ -140,6 +141,7 @@ function describe(advice: Advice, { readsPerDay, callsPerDay, ttlSeconds, syncsP
     barChart(costs.map(({ option, total }) => ({ label: option, value: total }))),
     "",
     `redis-primary reads ${Math.abs(100 * readsSavedShare).toFixed(0)} % ${readsSavedShare < 0 ? "more" : "fewer"} documents than staying does.`,
+    ...adviseTtl(workload),
     breakEvenFactor === undefined
       ? "At no load is redis-primary as cheap as staying."
       : `Break-even: redis-primary is as cheap as staying at ${breakEvenFactor.toFixed(1)} times this load, ` +
@@ -148,6 +150,16 @@ function describe(advice: Advice, { readsPerDay, callsPerDay, ttlSeconds, syncsP
       `${dollars(prices.readsPer100k)} and ${dollars(prices.writesPer100k)} for 100,000 reads and writes beyond ` +
       `${prices.freeReadsPerDay} and ${prices.freeWritesPerDay} free a day; ${prices.asOf}; functions and traffic left out.`,
   ].join("\n");
+}
+
+/** Where a quota has mostly expired before it is asked for again, Redis saves little. */
+function adviseTtl({ providers, readsPerDay, ttlSeconds }: Workload): string[] {
+  const intervalSeconds = Math.round((providers * 86_400) / Math.max(1, readsPerDay));
+  if (intervalSeconds < ttlSeconds / 2) return [];
+  return [
+    `A provider is checked every ${intervalSeconds} s on average, and its quota kept for ${ttlSeconds} s: ` +
+      "a longer QUOTA_TTL_SECONDS saves more, as the mirror keeps what is kept up to date. Try --ttl-seconds 86400.",
+  ];
 }
 
 /** The guide's table, with the instance that fits. */

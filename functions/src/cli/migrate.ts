@@ -149,15 +149,12 @@ function conclusion(
     return [`Not yet: correct what has failed, and run this again. Until then stay in phase ${number}.`];
   if (next === undefined)
     return ["Redis decides, and Firestore follows: what is left are the warnings above."];
-  const to = number === 3 ? "To finish" : `To go on to phase ${number + 1}, ${PHASE_NAMES[number]}`;
-  if (applied !== undefined)
-    return [`${to}: ${applied} has the params; run`, ...next.commands.map((each) => `  ${each}`)];
-  return [`${to}:`, ...describeStep(next)];
+  const to = `To go on to phase ${number + 1}, ${PHASE_NAMES[number]}`;
+  if (applied === undefined) return [`${to}:`, ...describeStep(next)];
+  return [`${to}: ${applied} has the params; run`, ...next.then.map((each) => `  ${each}`)];
 }
 
-function describeStep({ params, commands }: Step): string[] {
-  return [
-    ...Object.entries(params).map(([name, value]) => `  set ${name}=${value}`),
-    ...commands.map((each) => `  ${each}`),
-  ];
+function describeStep({ first, params, then }: Step): string[] {
+  const settings = Object.entries(params).map(([name, value]) => `set ${name}=${value}`);
+  return [...first, ...settings, ...then].map((each) => `  ${each}`);
 }

@@ -10,7 +10,7 @@ const CALLS = 200;
 const MAX_FALLBACKS = 0.05;
 
 /** A change has reached Redis by then, or its event is lost or late. */
-const PROBE_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 10_000;
 
 const MINUTE_MS = 60_000;
 const UNIT_MS = { minute: MINUTE_MS, hour: 60 * MINUTE_MS, day: 24 * 60 * MINUTE_MS } as const;

@@ -1,9 +1,10 @@
 import { PARAM_SPECS, type ParamValues } from "../config/param-specs";
 
-/** What is to be set, and run, to get from one phase into another. */
+/** What gets from one phase into another: commands, then params that are set, then further commands. */
 export interface Step {
+  readonly first: readonly string[];
   readonly params: Readonly<Partial<Record<"MODE" | "BACKFILL_ON_INSTALL", string>>>;
-  readonly commands: readonly string[];
+  readonly then: readonly string[];
 }
 
 /** One of the migration guide's four phases. */
@@ -12,7 +13,7 @@ export interface Phase {
   readonly name: string;
   /** What to do while in it. */
   readonly todo: readonly string[];
-  /** How it goes on once all checks have passed; undefined for the last. */
+  /** How it goes on once all checks have passed; undefined from Redis primary on, where nothing is to be deployed. */
   readonly next: Step | undefined;
   /** The way back; undefined where there is nothing to go back from. */
   readonly back: Step | undefined;
@@ -33,9 +34,14 @@ export function phasesOf({ params, project = "PROJECT", envFile }: Installation)
     `npx firestore-redis-quota ${command}${envFile === undefined ? "" : ` --env-file ${envFile}`} --project ${project}`;
   const deploy = `firebase deploy --only extensions --project ${project}   # the kit: --only functions`;
   const schedule = params.SYNC_SCHEDULE || PARAM_SPECS.SYNC_SCHEDULE.default;
-  const toFirestore: Step = {
-    params: { MODE: "firestore" },
-    commands: [run("rollback"), deploy, run("rollback")],
+  const forward = (params: Step["params"], ...more: string[]): Step => ({
+    first: [],
+    params,
+    then: [deploy, ...more],
+  });
+  const back = (to: "firestore" | "dual-write"): Step => {
+    const rollback = run(`rollback --to ${to}`);
+    return { first: [rollback], params: { MODE: to }, then: [deploy, rollback] };
   };
   return [
     {
@@ -48,10 +54,7 @@ export function phasesOf({ params, project = "PROJECT", envFile }: Installation)
         `Install the extension or the kit with MODE=firestore: ${deploy}`,
         `Set up monitoring and alerts: monitoring/apply.sh (docs/operations.md); then ${run("doctor --cloud")}`,
       ],
-      next: {
-        params: { MODE: "dual-write", BACKFILL_ON_INSTALL: "true" },
-        commands: [deploy, run("migrate")],
-      },
+      next: forward({ MODE: "dual-write", BACKFILL_ON_INSTALL: "true" }, run("migrate")),
       back: undefined,
     },
     {
@@ -62,8 +65,8 @@ export function phasesOf({ params, project = "PROJECT", envFile }: Installation)
         `If the deployment did not read all documents into Redis, do so: ${run("backfill")}`,
         "Stay for a week (the guide), and watch the dashboard: fallbacks, mirror lag, redis_unreachable.",
       ],
-      next: { params: { MODE: "redis-primary" }, commands: [deploy, run("migrate")] },
-      back: toFirestore,
+      next: forward({ MODE: "redis-primary" }, run("migrate")),
+      back: back("firestore"),
     },
     {
       number: 3,
@@ -72,11 +75,8 @@ export function phasesOf({ params, project = "PROJECT", envFile }: Installation)
         `Redis counts every call, and syncQuotas brings usage to Firestore: ${schedule} (SYNC_SCHEDULE; the guide: every 24 hours). A total loss of Redis costs so much usage.`,
         "Stay for a week (the guide), and watch the dashboard: the age of usage that Firestore lacks.",
       ],
-      next: { params: { BACKFILL_ON_INSTALL: "false" }, commands: [deploy] },
-      back: {
-        params: { MODE: "dual-write" },
-        commands: [run("rollback --to dual-write"), deploy, run("rollback --to dual-write")],
-      },
+      next: undefined,
+      back: back("dual-write"),
     },
     {
       number: 4,
@@ -87,10 +87,7 @@ export function phasesOf({ params, project = "PROJECT", envFile }: Installation)
         "Fit QUOTA_TTL_SECONDS to the hit rate below.",
       ],
       next: undefined,
-      back: {
-        params: { MODE: "dual-write" },
-        commands: [run("rollback --to dual-write"), deploy, run("rollback --to dual-write")],
-      },
+      back: back("dual-write"),
     },
   ];
 }
