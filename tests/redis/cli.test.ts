@@ -12,6 +12,7 @@ import {
   type FirestoreTarget,
 } from "../emulator-firestore/firestore-target.ts";
 import { runCommand } from "../harness/run-cli.ts";
+import { startSecretManager } from "../harness/secret-manager-server.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const HEALTHY = ["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"];
@@ -181,6 +182,39 @@ describe("doctor", () => {
       expect((await diagnose(environment)).verdicts).toMatchObject({ refusals: "warn" });
     } finally {
       await full.stop();
+    }
+  });
+
+  test("reads each secret that a param names, and tells which cannot be read", async () => {
+    const secrets = await startSecretManager();
+    const host = "projects/p/secrets/REDIS_HOST";
+    try {
+      secrets.add(host, "127.0.0.1");
+      const diagnoseWith = async (more: ParamValues) => {
+        const { output } = await runCommand(["--json", "doctor"], {
+          environment: installation({ REDIS_HOST: host, ...more }),
+          firestore: () => connect(target.address, target.project),
+          secretManagerHost: secrets.host,
+        });
+        const findings = JSON.parse(output) as Finding[];
+        return findings.filter(({ check }) => check === "secrets" || check === "Redis");
+      };
+      expect(await diagnoseWith({})).toMatchObject([
+        { check: "secrets", verdict: "pass", found: "REDIS_HOST can be read" },
+        { check: "Redis", verdict: "pass" },
+      ]);
+      const missing = "projects/p/secrets/redis-auth";
+      expect(await diagnoseWith({ REDIS_AUTH_SECRET: missing })).toMatchObject([
+        { check: "secrets", verdict: "pass" },
+        {
+          check: "secrets",
+          verdict: "fail",
+          found: expect.stringContaining(`${missing}/versions/latest`) as string,
+        },
+        { check: "Redis", verdict: "fail" },
+      ]);
+    } finally {
+      await secrets.stop();
     }
   });
 
