@@ -1,4 +1,4 @@
-import type { ParamValues } from "../config/param-specs";
+import { PARAM_SPECS, type ParamValues } from "../config/param-specs";
 import { byHand, fail, pass, warn, type Finding } from "./finding";
 import { askCloud, type CloudAccess } from "./google-cloud";
 import { ALERTS, METRICS } from "./monitoring-names";
@@ -70,8 +70,11 @@ export async function checkCloud(access: CloudAccess, subject: CloudSubject): Pr
   const { params, project } = subject;
   if (project === undefined)
     return [fail("Google Cloud", "the project is not known", "Name it: --project PROJECT.")];
-  const { VPC_CONNECTOR: connector } = params;
-  const network = connector ? await checkConnector(access, connector) : { findings: [] as Finding[] };
+  const { VPC_CONNECTOR: connector, VPC_NETWORK } = params;
+  const network =
+    connector && !VPC_NETWORK
+      ? await checkConnector(access, connector)
+      : { findings: [], network: VPC_NETWORK?.split("/").at(-1) };
   return [
     ...network.findings,
     await orUnknown("Memorystore", () => checkInstance(access, subject, project, network.network)),
@@ -115,7 +118,13 @@ async function checkInstance(
   project: string,
   network: string | undefined,
 ): Promise<Finding> {
-  const { LOCATION: region = "europe-west1", REDIS_HOST: host } = params;
+  const { LOCATION: region = PARAM_SPECS.LOCATION.default, REDIS_HOST: host, REDIS_TOPOLOGY } = params;
+  if (host?.startsWith("projects/") || REDIS_TOPOLOGY === "cluster")
+    return byHand(
+      "Memorystore",
+      host?.startsWith("projects/") ? "its address is a secret" : "a cluster",
+      `Look it up: gcloud redis ${REDIS_TOPOLOGY === "cluster" ? "clusters" : "instances"} list --region=${region} --project=${project}`,
+    );
   const path = `v1/projects/${project}/locations/${region}/instances`;
   const { instances = [] } = await askCloud<{ instances?: Instance[] }>(access, "redis", path);
   const instance = instances.find((each) => each.host === host);
@@ -132,7 +141,7 @@ async function checkInstance(
     return fail(
       "Memorystore",
       `${found}, in the network ${authorizedNetwork}`,
-      `Its network has to be that of the connector, ${network}.`,
+      `Its network has to be that of the functions, ${network}.`,
     );
   return pass("Memorystore", found);
 }
