@@ -208,6 +208,8 @@ test("stays in Redis primary while a sync is overdue", async () => {
 test("a Redis that is away is a setup that is not done, or Redis primary that is to be left", async () => {
   const dualWrite = await installed({ MODE: "dual-write", REDIS_PORT: "1" });
   expect(await dualWrite.migrate()).toMatchObject({ exitCode: 1, phase: 1 });
+  const unknown = await installed({ MODE: "redis" });
+  expect(await unknown.migrate()).toMatchObject({ exitCode: 1, phase: 1, failed: ["params"] });
   const primary = await installed({ MODE: "redis-primary", REDIS_PORT: "1" });
   expect(await primary.migrate()).toMatchObject({ exitCode: 1, phase: 3, ready: false });
 });

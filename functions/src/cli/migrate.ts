@@ -84,12 +84,12 @@ async function locate(
   { compare, probe = false, withoutBackfill = false }: Options,
 ): Promise<Standing> {
   const mode = modeOf(params);
-  // Redis is to be fit for the mode that comes next.
-  const next = mode === "firestore" ? "dual-write" : "redis-primary";
+  // Redis is to be fit for the mode that comes next; a mode that does not exist is found as it is.
+  const next = { firestore: "dual-write", "dual-write": "redis-primary" }[mode] ?? mode;
   const { services, providerIds, findings } = await diagnose(cli, command, { ...params, MODE: next });
   const isReachable = !findings.some(({ check, verdict }) => verdict === "fail" && REACH.includes(check));
-  const atSetup = mode === "firestore" || (mode === "dual-write" && !isReachable);
-  const phase = atSetup ? setup! : mode === "dual-write" ? dualWrite! : redisPrimary!;
+  const atDualWrite = mode === "dual-write" && isReachable;
+  const phase = mode === "redis-primary" ? redisPrimary! : atDualWrite ? dualWrite! : setup!;
   if (services === undefined || !isReachable || hasFailed(findings)) return { phase, checks: findings };
 
   const bar = cli.progress("entries compared", compare);
