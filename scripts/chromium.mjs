@@ -1,0 +1,44 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { canInstall, installPackage } from "./apt-install.mjs";
+
+const COMMANDS = [
+  "chromium",
+  "chromium-browser",
+  "google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+const LOOK_TIMEOUT_MS = 20_000;
+
+const NOT_FOUND = `No Chromium was found, which the tests of the demo's page need. One of these gives you one:
+  Debian, Ubuntu   sudo apt-get install -y --no-install-recommends chromium
+  macOS            brew install --cask google-chrome
+Without one: npm test -- --selectProjects unit redis emulator-firestore emulator emulator-kit`;
+
+const run = promisify(execFile);
+
+/** Makes sure that `findChromium` finds one: root has it installed by apt-get, others are told what to type. */
+export async function ensureChromium(step = (_what, work) => work()) {
+  if (await lookFor()) return;
+  if (await canInstall()) await step("installing chromium with apt-get", () => installPackage("chromium"));
+  await findChromium();
+}
+
+/** The command that starts Chromium, or Google's Chrome. */
+export async function findChromium() {
+  const found = await lookFor();
+  if (!found) throw new Error(NOT_FOUND);
+  return found;
+}
+
+async function lookFor() {
+  for (const command of COMMANDS) {
+    try {
+      await run(command, ["--version"], { timeout: LOOK_TIMEOUT_MS });
+      return command;
+    } catch {
+      // not this one
+    }
+  }
+  return undefined;
+}
