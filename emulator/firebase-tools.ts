@@ -42,7 +42,13 @@ export interface FunctionsEmulatorInstance {
   staticBackends: { extensionInstanceId?: string; env: Record<string, string> }[];
   /** The processes that run them, by codebase. */
   workerPools: Record<string, { refresh(): void }>;
+  /** Starts a process for a function, and waits until it takes calls. */
+  startRuntime(...args: unknown[]): Promise<{ state: string; runtime: { process: { kill(): void } } }>;
 }
+
+export const { FunctionsEmulator } = require("firebase-tools/lib/emulator/functionsEmulator") as {
+  FunctionsEmulator: { prototype: FunctionsEmulatorInstance };
+};
 
 export const { EmulatorRegistry } = require("firebase-tools/lib/emulator/registry") as {
   EmulatorRegistry: {

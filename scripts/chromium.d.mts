@@ -9,7 +9,7 @@ export function ensureChromium(
 ): Promise<void>;
 
 /**
- * The command that starts Chromium, or Google's Chrome.
+ * The path of Chromium, or of Google's Chrome.
  *
  * @throws Error that says how to install Chromium when there is none
  */

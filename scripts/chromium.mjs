@@ -1,13 +1,11 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { canInstall, installPackage } from "./apt-install.mjs";
 
-const COMMANDS = [
-  "chromium",
-  "chromium-browser",
-  "google-chrome",
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-];
+const COMMANDS = ["chromium", "chromium-browser", "google-chrome"];
+const MACOS_PATH = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 const LOOK_TIMEOUT_MS = 20_000;
 
 const NOT_FOUND = `No Chromium was found, which the tests of the demo's page need. One of these gives you one:
@@ -24,7 +22,7 @@ export async function ensureChromium(step = (_what, work) => work()) {
   await findChromium();
 }
 
-/** The command that starts Chromium, or Google's Chrome. */
+/** The path of Chromium, or of Google's Chrome. */
 export async function findChromium() {
   const found = await lookFor();
   if (!found) throw new Error(NOT_FOUND);
@@ -32,13 +30,20 @@ export async function findChromium() {
 }
 
 async function lookFor() {
-  for (const command of COMMANDS) {
-    try {
-      await run(command, ["--version"], { timeout: LOOK_TIMEOUT_MS });
-      return command;
-    } catch {
-      // not this one
-    }
+  const dirs = (process.env.PATH ?? "").split(delimiter);
+  const paths = COMMANDS.flatMap((command) => dirs.map((dir) => join(dir, command)));
+  for (const path of [...paths, MACOS_PATH]) {
+    if (existsSync(path) && (await runs(path))) return path;
   }
   return undefined;
+}
+
+// On Ubuntu the command can be there and only say how to install the browser.
+async function runs(path) {
+  try {
+    await run(path, ["--version"], { timeout: LOOK_TIMEOUT_MS });
+    return true;
+  } catch {
+    return false;
+  }
 }

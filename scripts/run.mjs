@@ -33,7 +33,12 @@ const TASKS = {
   typecheck: {
     built: true,
     commands: () =>
-      ["functions", ".", "demo/page", "tests"].map((project) => [...TSC, "--project", project, "--noEmit"]),
+      ["functions", ".", "demo/page", "tests", "tests/browser"].map((project) => [
+        ...TSC,
+        "--project",
+        project,
+        "--noEmit",
+      ]),
   },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
   build: { built: true, commands: () => [] },

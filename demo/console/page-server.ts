@@ -92,9 +92,9 @@ export class PageServer {
       return fail(response, 403, "Only the console's own page may.");
     if (contentType !== "application/json") return fail(response, 415, "The body must be application/json.");
     try {
-      const answer = this.#answerControl(name, await readJson(request));
+      const answer = await this.#answerControl(name, await readJson(request));
       if (!answer) return fail(response, 404, `There is no control ${name}.`);
-      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(await answer));
+      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
     } catch (error) {
       fail(response, error instanceof ControlError ? 400 : 500, (error as Error).message);
     }
