@@ -2,16 +2,18 @@
  * Shows the extension at work in the Firebase emulators, on a page and in the terminal, measures it and says what was
  * not as expected.
  *
- * Usage: npm run demo [-- --once] [-- --no-steps] [-- --official]
- *   --once      no page; end after the last step, with 0 only if everything was as expected
- *   --no-steps  only start everything, with providers, for the page
- *   --official  Google's own emulators instead of the stand-ins; they need Java 21 and a download
+ * Usage: npm run demo [-- --once] [-- --no-steps] [-- --official] [-- --screenshots DIR]
+ *   --once             no page; end after the last step, with 0 only if everything was as expected
+ *   --no-steps         only start everything, with providers, for the page
+ *   --official         Google's own emulators instead of the stand-ins; they need Java 21 and a download
+ *   --screenshots DIR  use the page after the last step, take pictures of it, and end; needs Chromium
  */
 import { parseArgs } from "node:util";
 import { Console } from "./console/console.ts";
 import { formatMs } from "./latency.ts";
 import { Report } from "./report.ts";
 import { CleanUp, type Stack, startStack } from "./stack.ts";
+import { takeScreenshots } from "./screenshots.ts";
 import { chat } from "./steps/ai-chat.ts";
 import { refuseBadInput } from "./steps/bad-input.ts";
 import { propagateChanges } from "./steps/changes.ts";
@@ -50,6 +52,7 @@ interface Options {
   readonly once: boolean;
   readonly "no-steps": boolean;
   readonly official: boolean;
+  readonly screenshots?: string;
 }
 
 async function demonstrate(options: Options, report: Report, cleanUp: CleanUp): Promise<Stack> {
@@ -72,7 +75,8 @@ async function demonstrate(options: Options, report: Report, cleanUp: CleanUp): 
   report.summary();
   report.line(`It took ${formatMs(performance.now() - startedAt)}.`);
   await page?.handOver(stack);
-  if (page) printWhatToTry(stack, page.url, report);
+  if (page && options.screenshots) await takeScreenshots(page.url, options.screenshots, report);
+  else if (page) printWhatToTry(stack, page.url, report);
   return stack;
 }
 
@@ -88,6 +92,7 @@ async function main(): Promise<number> {
       once: { type: "boolean", default: false },
       "no-steps": { type: "boolean", default: false },
       official: { type: "boolean", default: false },
+      screenshots: { type: "string" },
     },
   });
   const interrupted = untilInterrupted();
@@ -96,7 +101,7 @@ async function main(): Promise<number> {
   try {
     const stack = await Promise.race([demonstrate(options, report, cleanUp), interrupted]);
     if (stack === "interrupted") return INTERRUPTED;
-    if (!options.once) await interrupted;
+    if (!options.once && !options.screenshots) await interrupted;
     return report.failed ? 1 : 0;
   } finally {
     report.line("\nStopping.");

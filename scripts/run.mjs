@@ -20,7 +20,7 @@ const TSC = tool("typescript/bin/tsc");
 
 /** What each task needs, and the commands that it runs under the repository's Node.js until one fails. */
 const TASKS = {
-  demo: { built: true, redis: true, commands: (args) => [["demo/run.ts", ...args]] },
+  demo: { built: true, redis: true, browser: takesPictures, commands: (args) => [["demo/run.ts", ...args]] },
   test: { built: true, redis: true, browser: testsThePage, commands: (args) => [[...JEST, ...args]] },
   bench: { built: true, redis: true, commands: benchmark },
   lint: {
@@ -61,6 +61,10 @@ async function main([name, ...args]) {
     if (code !== 0) return code;
   }
   return 0;
+}
+
+function takesPictures(args) {
+  return args.some((arg) => arg.startsWith("--screenshots"));
 }
 
 /** Whether Jest, with these arguments, comes to the tests that drive a browser. */

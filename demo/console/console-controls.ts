@@ -127,9 +127,12 @@ export class ConsoleControls {
       );
     }
     const { stack, redis, entries } = this.#parts;
-    const { writeTime } = await stack.providers.doc(providerId).update({ aiCallsLimit: limit });
-    if (redis.state !== "running") return { lagMs: null };
-    return { lagMs: (await entries.arrivalOf(providerId, toVersion(writeTime), ARRIVAL_TIMEOUT_MS)) ?? null };
+    const document = stack.providers.doc(providerId);
+    if ((await document.get()).get("aiCallsLimit") === limit) return { outcome: "unchanged" };
+    const { writeTime } = await document.update({ aiCallsLimit: limit });
+    if (redis.state !== "running") return { outcome: "on-its-way" };
+    const lagMs = await entries.arrivalOf(providerId, toVersion(writeTime), ARRIVAL_TIMEOUT_MS);
+    return lagMs === undefined ? { outcome: "on-its-way" } : { outcome: "arrived", lagMs };
   }
 
   /** What Redis has counted and Firestore lacks, of the table's providers: the load consumes nothing. */

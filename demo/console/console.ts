@@ -81,8 +81,12 @@ export class Console {
   /** Lets the controls work, and starts the load. */
   async handOver(stack: Stack): Promise<void> {
     this.#steps.end();
-    const ids = [...(await quotasInFirestore(stack)).keys()];
-    const load = new Load(openServices(stack, FIRST_MODE), ids, () => this.#sampler.failed());
+    const load = new Load(openServices(stack, FIRST_MODE), {
+      providers: stack.providers,
+      providerIds: [...(await quotasInFirestore(stack)).keys()],
+      canMirror: () => this.#redis!.state === "running",
+      failed: () => this.#sampler.failed(),
+    });
     this.#cleanUp.add(() => load.close());
     this.#controls = new ConsoleControls({
       stack,

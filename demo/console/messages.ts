@@ -105,6 +105,14 @@ export interface ProviderRow {
   readonly redis: { readonly used: number; readonly limit: number; readonly pending: number } | null;
 }
 
+/** What became of a new limit; `lagMs` is from its commit in Firestore to its arrival in Redis. */
+export type LimitOutcome =
+  | { readonly outcome: "arrived"; readonly lagMs: number }
+  /** It is in Firestore, and was not in Redis within some seconds. */
+  | { readonly outcome: "on-its-way" }
+  /** Firestore had it already. */
+  | { readonly outcome: "unchanged" };
+
 /** What the page asks of the server, by the path below /controls/. */
 export interface Controls {
   redis: { ask: { action: "stop" | "hang" | "start" }; answer: { lostCalls: number } };
@@ -113,7 +121,6 @@ export interface Controls {
   sync: { ask: Record<never, never>; answer: SyncEnd };
   limit: {
     ask: { providerId: string; limit: number };
-    /** How long after its commit the change was in Redis; null if it was not within some seconds. */
-    answer: { lagMs: number | null };
+    answer: LimitOutcome;
   };
 }

@@ -123,9 +123,18 @@ class Row {
       return;
     }
     const limit = Number(value);
-    const { lagMs } = await ask("limit", { providerId: this.#provider.id, limit });
-    if (lagMs === null) this.#say(`Limit ${limit} is in Firestore, but not in Redis yet.`, false);
-    else this.#say(`Limit ${limit} is in Firestore, and in Redis ${formatMs(lagMs)} after.`, true);
+    const answer = await ask("limit", { providerId: this.#provider.id, limit });
+    switch (answer.outcome) {
+      case "arrived":
+        return this.#say(
+          `Limit ${limit} is in Firestore, and in Redis ${formatMs(answer.lagMs)} after.`,
+          true,
+        );
+      case "on-its-way":
+        return this.#say(`Limit ${limit} is in Firestore, but not in Redis yet.`, false);
+      case "unchanged":
+        return this.#say(`The limit is ${limit} already.`, true);
+    }
   }
 
   #say(text: string, isGood: boolean): void {

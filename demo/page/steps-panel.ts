@@ -22,10 +22,7 @@ export class StepsPanel {
 
     const title = element("run-title", HTMLHeadingElement);
     if (phase === "ready") {
-      setText(
-        title,
-        `The demo's ${steps.length} steps are done: ${held} of ${results.length} expectations held`,
-      );
+      setText(title, `${steps.length} steps done, ${held} of ${results.length} expectations held`);
       setText(element("run-progress", HTMLParagraphElement), "Everything runs until Ctrl-C in the terminal.");
     } else {
       setText(title, running ? `Step ${ended + 1} of ${steps.length}: ${running.title}` : "The demo starts");
@@ -58,7 +55,10 @@ function toItem({ title, status, results }: StepState): HTMLLIElement {
   item.dataset["status"] = status;
   const list = make("dl");
   for (const { what, measured, holds } of results) {
-    const value = make("dd", { text: holds === false ? `${measured} (not as expected)` : measured });
+    const value =
+      holds === false
+        ? make("dd", { className: "failed", text: `${measured} (not as expected)` })
+        : make("dd", { text: measured });
     list.append(make("div", {}, make("dt", { text: what }), value));
   }
   if (results.length > 0) item.append(list);

@@ -79,7 +79,11 @@ export class TimeChart {
   /** Shows these values at these times, in seconds before now: 0 is now, -120 the oldest. */
   show(seconds: readonly number[], values: ChartValues): void {
     this.#values = values;
-    this.#plot.setData([[...seconds], ...values.map((of) => [...of])] as uPlot.AlignedData);
+    const drawn = values.map((of, series) => {
+      const isBars = this.#options.series[series]!.draw === "bars";
+      return isBars ? of.map((value) => value || null) : [...of]; // a bar of no height would leave a line
+    });
+    this.#plot.setData([[...seconds], ...drawn]);
     this.#showLegend();
   }
 

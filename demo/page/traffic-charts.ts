@@ -59,7 +59,7 @@ export class TrafficCharts {
     range: powersOfTen,
     format: formatMs,
     formatAxis: formatAxisMs,
-    nothing: "no change yet",
+    nothing: "no change",
   });
 
   show(samples: Samples): void {

@@ -1,21 +1,6 @@
-import { type Browser, chromium, type Page } from "playwright-core";
-import { findChromium } from "../../scripts/chromium.mjs";
+import type { Browser, Page } from "playwright-core";
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const READY_TIMEOUT_MS = 30_000;
-
-/** Starts Chromium with a profile of its own, which is removed with it. */
-export async function startBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: await findChromium(), headless: true, args: FLAGS });
-}
 
 /** The console in a browser, as a person sees and uses it. */
 export class ConsolePage {
