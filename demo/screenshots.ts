@@ -44,11 +44,16 @@ async function use(page: Page): Promise<void> {
       await page.locator(`[data-provider="${providerId}"] button:enabled`, { hasText: "AI call" }).click();
     }
   };
+  const sendTen = async (): Promise<void> => {
+    await page.locator('[data-policy="ai-chat"] button').click();
+    await page.locator('[data-policy="ai-chat"] button:enabled').waitFor();
+  };
   const limit = page.locator('[data-provider="lawyer-008"] form');
   await callAi("lawyer-004", 2);
   await page.locator('[data-mode="redis-primary"]').click();
   await page.locator('[data-mode="redis-primary"]:enabled').waitFor();
   await callAi("helper-005", 2);
+  await sendTen();
   await page.locator("#sync").click();
   await page.locator("#sync:enabled").waitFor();
   await sleep(CALM_MS);
@@ -62,9 +67,8 @@ async function use(page: Page): Promise<void> {
   await page.locator("#redis-start").click();
   await page.locator("#redis-hang:enabled").waitFor();
   await sleep(CALM_MS);
-  await page.locator('[data-policy="ai-chat"] button').click();
+  await sendTen();
   await callAi("lawyer-015", 1);
   await callAi("lawyer-007", 1);
-  await page.locator('[data-policy="ai-chat"] button:enabled').waitFor();
   await page.mouse.move(0, 0);
 }

@@ -65,8 +65,8 @@ export class Console {
   attach({ redisServer, redis, keys, providers }: Stack): void {
     const control = new RedisControl(redisServer, redis, (state) => this.#change({ redis: state }));
     const entries = new RedisEntries(redisServer.port, keys, {
-      changed: (providerId) => {
-        if (SHOWN_PROVIDER_IDS.includes(providerId)) void this.#rows?.look();
+      changed: (providerIds) => {
+        if (SHOWN_PROVIDER_IDS.some((id) => providerIds.includes(id))) void this.#rows?.look();
       },
       arrived: ({ lagMs }) => this.#sampler.mirrored(lagMs),
     });

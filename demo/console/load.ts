@@ -1,10 +1,10 @@
-import type { CollectionReference } from "firebase-admin/firestore";
+import { type CollectionReference, FieldValue } from "firebase-admin/firestore";
 import type { Services } from "../../functions/dist/services.js";
 import { measured } from "../measured.ts";
 
 const EVERY_MS = 20;
 const CHECKS_PER_TURN = 2;
-/** A provider goes online or offline: one document changes each second, and is mirrored. */
+/** A provider is seen online: one document changes each second, and is mirrored. */
 const TURNS_PER_CHANGE = 50;
 /** Calls that wait for an answer: no more are begun than this, while Redis hangs. */
 const MOST_IN_FLIGHT = 200;
@@ -96,7 +96,7 @@ export class Load {
 
   async #change(turn: number): Promise<void> {
     const { providers } = this.#options;
-    await providers.doc(this.#providerId(turn)).update({ isOnline: Math.random() < 0.5 });
+    await providers.doc(this.#providerId(turn)).update({ lastOnlineAt: FieldValue.serverTimestamp() });
   }
 
   #providerId(number: number): string {

@@ -71,13 +71,15 @@ class Row {
     form.noValidate = true; // the page says itself what is wrong
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void whileDisabled(this.#save, () => this.#setLimit());
+      void whileDisabled(this.#save, () => this.#orSayWhy(() => this.#setLimit()));
     });
 
     this.#call.type = "button";
     this.#call.disabled = true;
     this.#call.setAttribute("aria-label", `AI call of ${name}`);
-    this.#call.addEventListener("click", () => void whileDisabled(this.#call, () => this.#consume()));
+    this.#call.addEventListener("click", () => {
+      void whileDisabled(this.#call, () => this.#orSayWhy(() => this.#consume()));
+    });
 
     const who = make("th", {}, make("span", { text: name }), make("small", { text: id }));
     who.scope = "row";
@@ -134,6 +136,14 @@ class Row {
         return this.#say(`Limit ${limit} is in Firestore, but not in Redis yet.`, false);
       case "unchanged":
         return this.#say(`The limit is ${limit} already.`, true);
+    }
+  }
+
+  async #orSayWhy(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#say((error as Error).message, false);
     }
   }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { dirname, join } from "node:path";
+import { whenGone } from "../../scripts/when-gone.mjs";
 
 const RUN = join(import.meta.dirname, "..", "..", "demo", "run.ts");
 const LOG_FILE = join(import.meta.dirname, "..", "..", ".tmp", "browser-tests.log");
@@ -13,10 +14,12 @@ const READY = "Console, to be opened in a browser";
 /** The demo as a person starts it, without its steps: everything runs, with providers, and the page is served. */
 export class DemoProcess {
   readonly #child: ChildProcess;
+  readonly #cancelCleanUp: () => void;
   readonly url: string;
 
   private constructor(child: ChildProcess, url: string) {
     this.#child = child;
+    this.#cancelCleanUp = whenGone('kill -INT "$1"', [String(child.pid)]);
     this.url = url;
   }
 
@@ -50,8 +53,9 @@ export class DemoProcess {
   }
 
   /** Ends the demo as Ctrl-C does; again does nothing. */
-  stop(): Promise<void> {
-    return endProcess(this.#child);
+  async stop(): Promise<void> {
+    await endProcess(this.#child);
+    this.#cancelCleanUp();
   }
 }
 
