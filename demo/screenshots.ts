@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { startBrowser } from "../tests/harness/browser.ts";
 import type { Report } from "./report.ts";
 
-const DESKTOP = { width: 1280, height: 1080 };
+const DESKTOP = { width: 1220, height: 1080 };
 const PHONE = { width: 360, height: 1500 };
 const READY_TIMEOUT_MS = 60_000;
 /** The charts show two minutes: by then those of the steps are gone. */
@@ -32,6 +32,7 @@ export async function takeScreenshots(url: string, dir: string, report: Report):
     await take("dark");
     await page.emulateMedia({ colorScheme: "light" });
     await page.setViewportSize(PHONE);
+    await page.locator("h1").scrollIntoViewIfNeeded();
     await take("phone");
   } finally {
     await browser.close();

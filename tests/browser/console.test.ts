@@ -5,7 +5,7 @@ import { startBrowser } from "../harness/browser.ts";
 import { DemoProcess } from "../harness/demo-process.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000); // on a busy machine the emulator takes many seconds to start a function
 
 let demo: DemoProcess;
 let browser: Browser;
@@ -29,7 +29,7 @@ async function untilText(read: () => Promise<string>, expected: RegExp | string)
       last = await read();
       return (typeof expected === "string" ? last === expected : expected.test(last)) && last;
     },
-    { what: `the text ${expected}`, timeoutMs: 20_000 },
+    { what: `the text ${expected}`, timeoutMs: 40_000 },
   ).catch((error: Error) => {
     throw new Error(`${error.message} It was: ${last}`);
   });
