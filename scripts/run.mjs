@@ -41,6 +41,7 @@ const TASKS = {
       ]),
   },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
+  docs: { commands: () => [["scripts/param-tables.mjs"]] },
   build: { built: true, commands: () => [] },
   pack: { built: true, commands: () => [["scripts/pack.mjs"]] },
 };

@@ -16,6 +16,7 @@ import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
 import { PolicyDocuments } from "./rate-limit/policy-documents";
 import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
+import { RedisCluster } from "./redis/cluster";
 import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
 import { RedisProbe } from "./redis/redis-probe";
@@ -55,7 +56,8 @@ export function createServices(
   const firestore = lazily(getFirestore);
   const { quota } = config;
   const metrics = new Metrics(logs);
-  const redis = new RedisConnection(config.redis, logs, secretReader(secretManagerHost));
+  const RedisServers = config.redis.topology === "cluster" ? RedisCluster : RedisConnection;
+  const redis = new RedisServers(config.redis, logs, secretReader(secretManagerHost));
   const keys = new Keys(config.redis.keyPrefix);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
     ttlSeconds: quota.ttlSeconds,

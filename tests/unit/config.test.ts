@@ -25,6 +25,7 @@ test("params that are not set have the form's defaults, also where the form send
     redis: {
       host: "10.0.0.3",
       port: 6379,
+      topology: "standalone",
       password: undefined,
       tls: false,
       ca: undefined,

@@ -116,7 +116,7 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
   const status = await redisProbe.status();
   if (!status.reachable) return [unreachable(status.error)];
   const findings = [pass("Redis", `answers at ${redisProbe.address}`), await checkLatency(config, services)];
-  findings.push(...assessRedis(status, config.quota.mode));
+  findings.push(...assessRedis(status, config.quota.mode, config.redis.topology));
   findings.push(assessAccess(config.redis));
   findings.push(
     await check(
@@ -131,6 +131,12 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
 }
 
 function unreachable(error: string): Finding {
+  if (/cluster support disabled/.test(error))
+    return fail(
+      "topology",
+      "standalone, while REDIS_TOPOLOGY is cluster",
+      "Set REDIS_TOPOLOGY to standalone, or take the address of a Redis Cluster.",
+    );
   if (/NOAUTH|WRONGPASS/.test(error))
     return fail("Redis", error, "Check the password that REDIS_AUTH_SECRET names, and that AUTH is on.");
   if (/REDIS_TLS/.test(error))
@@ -179,11 +185,30 @@ async function checkLatency(config: ServiceConfig, { redisProbe }: Services): Pr
   return pass("latency", found);
 }
 
+function assessTopology(
+  { topology, role, masters }: RedisInfo,
+  expected: ServiceConfig["redis"]["topology"],
+): Finding {
+  const isCluster = topology === "cluster";
+  if (isCluster !== (expected === "cluster"))
+    return fail(
+      "topology",
+      `${topology}, while REDIS_TOPOLOGY is ${expected}`,
+      `Set REDIS_TOPOLOGY to ${isCluster ? "cluster" : "standalone"}.`,
+    );
+  return pass("topology", isCluster ? `cluster of ${masters} masters` : `${topology}, ${role}`);
+}
+
 /** What a server's INFO says about how it is set up. */
-export function assessRedis(info: RedisInfo, mode: ServiceConfig["quota"]["mode"]): Finding[] {
+export function assessRedis(
+  info: RedisInfo,
+  mode: ServiceConfig["quota"]["mode"],
+  expectedTopology: ServiceConfig["redis"]["topology"],
+): Finding[] {
   const [major = 0, minor = 0] = info.version.split(".").map(Number);
   const used = (info.usedMemoryBytes / MIB).toFixed(1);
-  const share = info.maxMemoryBytes === 0 ? 0 : info.usedMemoryBytes / info.maxMemoryBytes;
+  const percent = `${Math.round(info.memoryShare * 100)} % of maxmemory`;
+  const memory = `${used} MiB used, ${info.masters === 1 ? percent : `at most ${percent} of a master`}`;
   const clients = `${info.connectedClients} of ${info.maxClients}`;
   const durable = info.appendOnlyFile || info.connectedReplicas > 0;
   const kept = info.appendOnlyFile
@@ -195,26 +220,14 @@ export function assessRedis(info: RedisInfo, mode: ServiceConfig["quota"]["mode"
     major > 6 || (major === 6 && minor >= 2)
       ? pass("version", info.version)
       : fail("version", info.version, "Upgrade to Redis 6.2 or later."),
-    info.topology === "cluster"
-      ? fail(
-          "topology",
-          "cluster",
-          "Use a standalone server: this version does not speak to a Redis Cluster.",
-        )
-      : pass("topology", `${info.topology}, ${info.role}`),
+    assessTopology(info, expectedTopology),
     info.maxMemoryBytes === 0
       ? warn(
           "memory",
           `${used} MiB used, no maxmemory`,
           "Set maxmemory, so that the machine does not end Redis.",
         )
-      : share > 0.8
-        ? warn(
-            "memory",
-            `${used} MiB used, ${Math.round(share * 100)} % of maxmemory`,
-            "Make the instance larger.",
-          )
-        : pass("memory", `${used} MiB used, ${Math.round(share * 100)} % of maxmemory`),
+      : (info.memoryShare > 0.8 ? warn : pass)("memory", memory, "Make the instance larger."),
     info.evictionPolicy === "noeviction"
       ? pass("eviction policy", info.evictionPolicy)
       : (info.evictionPolicy.startsWith("allkeys") && mode === "redis-primary" ? fail : warn)(

@@ -1,5 +1,6 @@
 import type { Logs } from "../observability/logs";
 import type { Unsynced } from "../observability/metrics";
+import { RedisUnavailableError } from "../redis/connection";
 import type { FirestoreQuotaStore } from "./firestore-quota-store";
 import type { RedisQuotaStore } from "./redis-quota-store";
 
@@ -35,47 +36,66 @@ export class QuotaSync {
    * Flushes every provider that was dirty when it began, until the deadline (Unix time, milliseconds); the next sync
    * goes on with the rest. What could not be flushed stays dirty and is logged.
    *
-   * @throws RedisUnavailableError
+   * @throws RedisUnavailableError once all that could be flushed is
    */
   async flushAll({ deadlineMs }: { readonly deadlineMs: number }): Promise<SyncReport> {
-    const untilMs = await this.redisStore.nowMs();
-    let flushed = 0;
-    let failed = 0;
-    let oldestSinceMs = Number.POSITIVE_INFINITY;
-    let complete = true;
+    const reports: SyncReport[] = [];
+    let failure: RedisUnavailableError | undefined;
     for (const dirtyKey of this.redisStore.dirtyKeys()) {
-      // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
-      const visits = new Map<string, number>();
-      let passedOver = 0;
-      for (;;) {
-        const page = await this.redisStore.dirtyProviders(dirtyKey, {
-          untilMs,
-          offset: passedOver,
-          count: PAGE,
-        });
-        if (page.length === 0) break;
-        const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
-        passedOver += page.length - due.length;
-        if (due.length === 0) continue;
-        if (Date.now() >= deadlineMs) {
-          complete = false;
-          oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
-          break;
-        }
-        const failures = await this.flush(due.map(({ providerId }) => providerId));
-        for (const { providerId, sinceMs } of due) {
-          const hasFailed = failures.has(providerId);
-          visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
-          if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
-        }
-        failed += failures.size;
-        flushed += due.length - failures.size;
+      try {
+        reports.push(await this.flushIndex(dirtyKey, deadlineMs));
+      } catch (error) {
+        // The other indexes may be on other servers, if it is a cluster.
+        if (!(error instanceof RedisUnavailableError)) throw error;
+        failure = error;
       }
     }
-    const oldestUnsyncedMs = oldestSinceMs === Number.POSITIVE_INFINITY ? 0 : untilMs - oldestSinceMs;
-    const report = { flushed, failed, complete, oldestUnsyncedMs };
+    if (failure !== undefined && reports.length === 0) throw failure;
+    const report = {
+      flushed: sum(reports.map(({ flushed }) => flushed)),
+      failed: sum(reports.map(({ failed }) => failed)),
+      complete: failure === undefined && reports.every(({ complete }) => complete),
+      oldestUnsyncedMs: Math.max(...reports.map(({ oldestUnsyncedMs }) => oldestUnsyncedMs)),
+    };
     this.logs.quotasSynced(report);
+    if (failure !== undefined) throw failure;
     return report;
+  }
+
+  private async flushIndex(dirtyKey: string, deadlineMs: number): Promise<SyncReport> {
+    const untilMs = await this.redisStore.nowMs(dirtyKey);
+    let flushed = 0;
+    let failed = 0;
+    let oldestSinceMs = untilMs;
+    let complete = true;
+    // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
+    const visits = new Map<string, number>();
+    let passedOver = 0;
+    for (;;) {
+      const page = await this.redisStore.dirtyProviders(dirtyKey, {
+        untilMs,
+        offset: passedOver,
+        count: PAGE,
+      });
+      if (page.length === 0) break;
+      const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
+      passedOver += page.length - due.length;
+      if (due.length === 0) continue;
+      if (Date.now() >= deadlineMs) {
+        complete = false;
+        oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
+        break;
+      }
+      const failures = await this.flush(due.map(({ providerId }) => providerId));
+      for (const { providerId, sinceMs } of due) {
+        const hasFailed = failures.has(providerId);
+        visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
+        if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
+      }
+      failed += failures.size;
+      flushed += due.length - failures.size;
+    }
+    return { flushed, failed, complete, oldestUnsyncedMs: untilMs - oldestSinceMs };
   }
 
   /**
@@ -84,9 +104,8 @@ export class QuotaSync {
    * @throws RedisUnavailableError
    */
   async unsynced(): Promise<Unsynced> {
-    const nowMs = await this.redisStore.nowMs();
-    const { providers, oldestSinceMs = nowMs } = await this.redisStore.dirty();
-    return { pendingProviders: providers, oldestPendingMs: Math.max(0, nowMs - oldestSinceMs) };
+    const { providers, oldestMs } = await this.redisStore.dirty();
+    return { pendingProviders: providers, oldestPendingMs: Math.max(0, oldestMs) };
   }
 
   /**
@@ -140,4 +159,8 @@ export class QuotaSync {
     );
     return failures;
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((one, other) => one + other, 0);
 }
