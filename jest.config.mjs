@@ -24,11 +24,17 @@ export default {
       globalSetup: "<rootDir>/tests/harness/redis-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/redis-teardown.ts",
     }),
+    project("cluster", {
+      globalSetup: "<rootDir>/tests/harness/cluster-setup.ts",
+      globalTeardown: "<rootDir>/tests/harness/cluster-teardown.ts",
+      runner: "<rootDir>/tests/harness/serial-runner.ts",
+    }),
     project("emulator", {
       globalSetup: "<rootDir>/tests/harness/emulator-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
       runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
+    project("browser", { runner: "<rootDir>/tests/harness/serial-runner.ts" }),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
       testMatch: ["callables", "mirror-quota", "mirror-session", "security"].map(

@@ -26,6 +26,8 @@ export interface FaultProxy {
   cutReplyTo(request: RegExp): void;
   /** Resets every connection. */
   reset(): void;
+  /** Connects everyone who comes from now on to another server; connections that there are stay as they are. */
+  switchTo(targetPort: number): void;
   close(): void;
 }
 
@@ -41,11 +43,12 @@ export async function startFaultProxy(
 ): Promise<FaultProxy> {
   const links = new Set<Link>();
   let faults: Faults = {};
+  let target = targetPort;
   let cutAt: RegExp | undefined;
 
   const listener = createServer({ allowHalfOpen: staysOpen, noDelay: true }, (client) => {
     if (faults.refuse) return void client.resetAndDestroy();
-    const server = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
+    const server = connect({ port: target, host: "127.0.0.1", noDelay: true });
     const link = new Link(client, server);
     links.add(link);
     let replyIsCut = false;
@@ -76,6 +79,7 @@ export async function startFaultProxy(
     reset() {
       for (const link of links) link.reset();
     },
+    switchTo: (port) => void (target = port),
     close() {
       listener.close();
       for (const link of links) link.reset();

@@ -6,14 +6,14 @@ import { QuotaMirror } from "../../functions/src/quota/quota-mirror.ts";
 import { QuotaService, type QuotaMode } from "../../functions/src/quota/quota-service.ts";
 import { QuotaSync } from "../../functions/src/quota/quota-sync.ts";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store.ts";
-import type { RedisConnection } from "../../functions/src/redis/connection.ts";
 import { Keys } from "../../functions/src/redis/keys.ts";
+import type { RedisServers } from "../../functions/src/redis/redis-servers.ts";
 import { recordLogs } from "./recorded-logs.ts";
 import { uniquePrefix } from "./test-redis.ts";
 
 export interface QuotaPartsOptions {
   readonly firestore: Firestore;
-  readonly redis: RedisConnection;
+  readonly redis: RedisServers;
   readonly mode?: QuotaMode;
   readonly missingProvider?: "default-limit" | "deny";
   readonly onChange?: "update" | "invalidate";

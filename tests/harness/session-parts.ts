@@ -1,7 +1,7 @@
 import type { CollectionReference, Firestore } from "@google-cloud/firestore";
 
-import type { RedisConnection } from "../../functions/src/redis/connection.ts";
 import { Keys } from "../../functions/src/redis/keys.ts";
+import type { RedisServers } from "../../functions/src/redis/redis-servers.ts";
 import { FirestoreSessionStore } from "../../functions/src/session/firestore-session-store.ts";
 import { RedisSessionStore } from "../../functions/src/session/redis-session-store.ts";
 import { SessionMirror } from "../../functions/src/session/session-mirror.ts";
@@ -11,7 +11,7 @@ import { uniquePrefix } from "./test-redis.ts";
 
 export interface SessionPartsOptions {
   readonly firestore: Firestore;
-  readonly redis: RedisConnection;
+  readonly redis: RedisServers;
   readonly mode?: SessionMode;
   /** Parts whose collection and keys these share, like another instance of the same functions. */
   readonly beside?: { readonly collection: CollectionReference; readonly keys: Keys };

@@ -189,7 +189,7 @@ test("a sample is of entries, not of what else is called like them, and tells th
   await store.consume({ providerId: "p4", cost: 1 });
   const sample: unknown[] = [];
   // Other tests' keys make a walk longer than one sample; it is over when the cursor is at its beginning again.
-  do sample.push(...(await store.sample(1000)));
+  do sample.push(...(await store.sample(1000)).entries);
   while ((await redis.get(keys.sampleCursor())) !== "0");
   const versions = new Set(sample.map((entry) => JSON.stringify(entry)));
   expect([...versions].sort()).toEqual([
@@ -279,11 +279,11 @@ describe("a call", () => {
 
   test("makes its entry dirty since then and keeps it from expiring, until Firestore has it", async () => {
     await store.apply("p1", snapshot(1, 7, 10));
-    const before = await store.nowMs();
+    const before = await store.nowMs(keys.quota("p1"));
     await consume(1);
     const since = Number(await dirtySince());
     expect(since).toBeGreaterThanOrEqual(before);
-    expect(since).toBeLessThanOrEqual(await store.nowMs());
+    expect(since).toBeLessThanOrEqual(await store.nowMs(keys.quota("p1")));
     await consume(1);
     expect(Number(await dirtySince())).toBe(since);
     expect(await redis.pttl(keys.quota("p1"))).toBe(-1);

@@ -25,6 +25,7 @@ test("params that are not set have the form's defaults, also where the form send
     redis: {
       host: "10.0.0.3",
       port: 6379,
+      topology: "standalone",
       password: undefined,
       tls: false,
       ca: undefined,
@@ -205,5 +206,12 @@ test("all errors are reported at once", () => {
     "REDIS_HOST",
     "REDIS_PORT",
     "RATE_LIMIT_POLICIES",
+  ]);
+});
+
+test("a param that two settings are read from is reported once", () => {
+  expect(problemsOf({ ...VALID, MODE: "redis", QUOTA_COLLECTION_PATH: "a/b" })).toEqual([
+    'QUOTA_COLLECTION_PATH: got "a/b"; expected the path of a collection, such as providers or tenants/acme/providers, without wildcards',
+    'MODE: got "redis"; expected firestore, dual-write or redis-primary',
   ]);
 });

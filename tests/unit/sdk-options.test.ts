@@ -14,6 +14,7 @@ test("what is not told comes from the environment, and then from the form's defa
   expect(redis).toEqual({
     host: "10.0.0.3",
     port: 6380,
+    topology: "standalone",
     password: undefined,
     tls: false,
     ca: undefined,

@@ -11,6 +11,7 @@ export interface ServiceConfig {
   readonly redis: {
     readonly host: string | Secret;
     readonly port: number | Secret;
+    readonly topology: "standalone" | "cluster";
     /** The password, for AUTH. */
     readonly password: Secret | undefined;
     readonly tls: boolean;
@@ -102,7 +103,11 @@ const SECRET_NAME = /^projects\/[^/]+\/secrets\//;
 
 function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const problems: ConfigProblem[] = [];
-  const report = (param: ParamName, problem: string) => void problems.push({ param, problem });
+  const report = (param: ParamName, problem: string) => {
+    // A param that two settings are read from is bad once.
+    if (!problems.some((each) => each.param === param && each.problem === problem))
+      problems.push({ param, problem });
+  };
 
   const text = (param: ParamName): string => {
     const spec: ParamSpec = PARAM_SPECS[param];
@@ -199,6 +204,7 @@ function readServer({ text, integer, secret, report }: ParamReader) {
   const server = {
     host: secret("REDIS_HOST") ?? text("REDIS_HOST"),
     port: secret("REDIS_PORT") ?? integer("REDIS_PORT", 1, 65_535),
+    topology: text("REDIS_TOPOLOGY") as Config["redis"]["topology"],
     password: optional("REDIS_AUTH_SECRET"),
     tls: text("REDIS_TLS") === "true",
     ca: optional("REDIS_CA_SECRET"),

@@ -66,6 +66,13 @@ export const EXTENSION_PARAM_SPECS = {
     required: true,
     expected: "a port number from 1 to 65535, or projects/PROJECT/secrets/SECRET",
   },
+  REDIS_TOPOLOGY: {
+    label: "Kind of Redis",
+    default: "standalone",
+    options: ["standalone", "cluster"],
+    required: true,
+    expected: "standalone or cluster",
+  },
   REDIS_AUTH_SECRET: {
     label: "Secret with the Redis password",
     pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,

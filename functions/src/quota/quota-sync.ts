@@ -1,13 +1,17 @@
 import type { Logs } from "../observability/logs";
 import type { Unsynced } from "../observability/metrics";
+import { RedisUnavailableError } from "../redis/connection";
 import type { FirestoreQuotaStore } from "./firestore-quota-store";
-import type { RedisQuotaStore } from "./redis-quota-store";
+import type { QuotaSample, RedisQuotaStore } from "./redis-quota-store";
 
 /** Providers flushed together: BatchWrite takes 500 writes. */
 const PAGE = 500;
 
 /** A flush that another sync began is ended first, and then what has been pending since is flushed. */
 const MAX_VISITS = 3;
+
+/** Documents that are read together to compare entries with them. */
+const COMPARED_AT_ONCE = 100;
 
 /** An event may take so long before a change counts as missed. */
 const SETTLING_MS = 60_000;
@@ -18,6 +22,12 @@ export interface SyncReport {
   readonly failed: number;
   readonly complete: boolean;
   readonly oldestUnsyncedMs: number;
+}
+
+/** How many entries were compared with their documents, and how many of them had missed a change. */
+export interface Reconciliation {
+  readonly compared: number;
+  readonly drifted: number;
 }
 
 /**
@@ -35,47 +45,77 @@ export class QuotaSync {
    * Flushes every provider that was dirty when it began, until the deadline (Unix time, milliseconds); the next sync
    * goes on with the rest. What could not be flushed stays dirty and is logged.
    *
-   * @throws RedisUnavailableError
+   * @param onProgress is told how many were flushed or failed so far
+   * @throws RedisUnavailableError once all that could be flushed is
    */
-  async flushAll({ deadlineMs }: { readonly deadlineMs: number }): Promise<SyncReport> {
-    const untilMs = await this.redisStore.nowMs();
-    let flushed = 0;
-    let failed = 0;
-    let oldestSinceMs = Number.POSITIVE_INFINITY;
-    let complete = true;
+  async flushAll(
+    { deadlineMs }: { readonly deadlineMs: number },
+    onProgress?: (providers: number) => void,
+  ): Promise<SyncReport> {
+    const reports: SyncReport[] = [];
+    let failure: RedisUnavailableError | undefined;
+    let done = 0;
+    const onFlushed = (providers: number) => onProgress?.((done += providers));
     for (const dirtyKey of this.redisStore.dirtyKeys()) {
-      // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
-      const visits = new Map<string, number>();
-      let passedOver = 0;
-      for (;;) {
-        const page = await this.redisStore.dirtyProviders(dirtyKey, {
-          untilMs,
-          offset: passedOver,
-          count: PAGE,
-        });
-        if (page.length === 0) break;
-        const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
-        passedOver += page.length - due.length;
-        if (due.length === 0) continue;
-        if (Date.now() >= deadlineMs) {
-          complete = false;
-          oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
-          break;
-        }
-        const failures = await this.flush(due.map(({ providerId }) => providerId));
-        for (const { providerId, sinceMs } of due) {
-          const hasFailed = failures.has(providerId);
-          visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
-          if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
-        }
-        failed += failures.size;
-        flushed += due.length - failures.size;
+      try {
+        reports.push(await this.flushIndex(dirtyKey, deadlineMs, onFlushed));
+      } catch (error) {
+        // The other indexes may be on other servers, if it is a cluster.
+        if (!(error instanceof RedisUnavailableError)) throw error;
+        failure = error;
       }
     }
-    const oldestUnsyncedMs = oldestSinceMs === Number.POSITIVE_INFINITY ? 0 : untilMs - oldestSinceMs;
-    const report = { flushed, failed, complete, oldestUnsyncedMs };
+    if (failure !== undefined && reports.length === 0) throw failure;
+    const report = {
+      flushed: sum(reports.map(({ flushed }) => flushed)),
+      failed: sum(reports.map(({ failed }) => failed)),
+      complete: failure === undefined && reports.every(({ complete }) => complete),
+      oldestUnsyncedMs: Math.max(...reports.map(({ oldestUnsyncedMs }) => oldestUnsyncedMs)),
+    };
     this.logs.quotasSynced(report);
+    if (failure !== undefined) throw failure;
     return report;
+  }
+
+  private async flushIndex(
+    dirtyKey: string,
+    deadlineMs: number,
+    onFlushed: (providers: number) => void,
+  ): Promise<SyncReport> {
+    const untilMs = await this.redisStore.nowMs(dirtyKey);
+    let flushed = 0;
+    let failed = 0;
+    let oldestSinceMs = untilMs;
+    let complete = true;
+    // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
+    const visits = new Map<string, number>();
+    let passedOver = 0;
+    for (;;) {
+      const page = await this.redisStore.dirtyProviders(dirtyKey, {
+        untilMs,
+        offset: passedOver,
+        count: PAGE,
+      });
+      if (page.length === 0) break;
+      const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
+      passedOver += page.length - due.length;
+      if (due.length === 0) continue;
+      if (Date.now() >= deadlineMs) {
+        complete = false;
+        oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
+        break;
+      }
+      const failures = await this.flush(due.map(({ providerId }) => providerId));
+      for (const { providerId, sinceMs } of due) {
+        const hasFailed = failures.has(providerId);
+        visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
+        if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
+      }
+      failed += failures.size;
+      flushed += due.length - failures.size;
+      onFlushed(due.length);
+    }
+    return { flushed, failed, complete, oldestUnsyncedMs: untilMs - oldestSinceMs };
   }
 
   /**
@@ -84,24 +124,42 @@ export class QuotaSync {
    * @throws RedisUnavailableError
    */
   async unsynced(): Promise<Unsynced> {
-    const nowMs = await this.redisStore.nowMs();
-    const { providers, oldestSinceMs = nowMs } = await this.redisStore.dirty();
-    return { pendingProviders: providers, oldestPendingMs: Math.max(0, nowMs - oldestSinceMs) };
+    const { providers, oldestMs } = await this.redisStore.dirty();
+    return { pendingProviders: providers, oldestPendingMs: Math.max(0, oldestMs) };
   }
 
   /**
-   * Compares a sample of the entries with their documents, each a billed read, and brings up to date those that have
-   * missed a change. Usage that is in none of the indexes by which a sync finds it, as Redis may have evicted one, is
-   * brought over here.
+   * Compares about `count` entries with their documents, each a billed read, and brings up to date those that have
+   * missed a change. It goes on where the last comparison ended, and ends when it has been through all entries; or
+   * earlier, rather than search long, where they are few among many other keys. Usage that is in none of the indexes by
+   * which a sync finds it, as Redis may have evicted one, is brought over here.
    *
+   * @param onProgress is told how many were compared so far
    * @throws RedisUnavailableError, FirestoreUnavailableError
    */
-  async reconcile(count: number): Promise<{ readonly compared: number; readonly drifted: number }> {
-    const sample = await this.redisStore.sample(count);
-    await this.flush(sample.filter(({ isDirty }) => isDirty).map(({ providerId }) => providerId));
-    const documents = await this.firestoreStore.readMany(sample.map(({ providerId }) => providerId));
+  async reconcile(count: number, onProgress?: (compared: number) => void): Promise<Reconciliation> {
+    let compared = 0;
     let drifted = 0;
-    for (const [i, { providerId, version }] of sample.entries()) {
+    for (let ends = 0; compared < count && ends < 2;) {
+      const due = Math.min(count - compared, COMPARED_AT_ONCE);
+      const { entries, fromStart, toEnd, cutShort } = await this.redisStore.sample(due);
+      drifted += await this.correct(entries);
+      compared += entries.length;
+      onProgress?.(compared);
+      if (cutShort) break;
+      // A walk that began in the middle goes on from the start.
+      if (toEnd) ends += fromStart ? 2 : 1;
+    }
+    const report = { compared, drifted };
+    this.logs.quotasReconciled(report);
+    return report;
+  }
+
+  private async correct(entries: QuotaSample["entries"]): Promise<number> {
+    await this.flush(entries.filter(({ isDirty }) => isDirty).map(({ providerId }) => providerId));
+    const documents = await this.firestoreStore.readMany(entries.map(({ providerId }) => providerId));
+    let drifted = 0;
+    for (const [i, { providerId, version }] of entries.entries()) {
       const snapshot = documents[i]!;
       if (snapshot instanceof Error || snapshot.version <= version) continue;
       // A document that does not exist has the version of this read; a tombstone of it is no drift.
@@ -114,9 +172,7 @@ export class QuotaSync {
       this.logs.quotaDrift(providerId, { redisVersion: version, firestoreVersion: snapshot.version });
       await this.redisStore.apply(providerId, snapshot);
     }
-    const report = { compared: sample.length, drifted };
-    this.logs.quotasReconciled(report);
-    return report;
+    return drifted;
   }
 
   /**
@@ -143,4 +199,8 @@ export class QuotaSync {
     );
     return failures;
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((one, other) => one + other, 0);
 }

@@ -1,7 +1,7 @@
 import { Batcher } from "../redis/batcher";
-import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas } from "../redis/lua.generated";
+import type { RedisServers } from "../redis/redis-servers";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import type { Flush } from "./flush";
 import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
@@ -53,6 +53,25 @@ export interface SampledEntry {
   readonly isDirty: boolean;
 }
 
+/** A backfill that has read all documents there were; `endedAtMs` is Unix time. */
+export interface BackfillRecord {
+  readonly endedAtMs: number;
+  readonly documents: number;
+  readonly mirrored: number;
+  readonly invalid: number;
+}
+
+/**
+ * Part of a walk over all entries; `fromStart` and `toEnd` tell whether it has that much of the walk. One `cutShort` has
+ * found fewer entries than asked for among many other keys.
+ */
+export interface QuotaSample {
+  readonly entries: readonly SampledEntry[];
+  readonly fromStart: boolean;
+  readonly toEnd: boolean;
+  readonly cutShort: boolean;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -82,20 +101,29 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
-  private readonly reads = new Batcher<string, QuotaEntry>(
-    (providerIds) => this.readMany(providerIds),
-    BATCH,
-  );
-  private readonly calls = new Batcher<QuotaCall, ConsumeOutcome>((calls) => this.consumeMany(calls), BATCH);
+  private readonly reads: Batcher<string, StoredQuota | undefined>;
+  private readonly calls: Batcher<QuotaCall, ConsumeOutcome>;
+  private readonly flushes: Batcher<string, Flush | undefined>;
 
   constructor(
-    private readonly redis: RedisConnection,
+    private readonly redis: RedisServers,
     private readonly keys: Keys,
     private readonly options: RedisQuotaStoreOptions,
-  ) {}
+  ) {
+    const bucketOf = redis.isCluster ? (providerId: string) => keys.bucketOf(providerId) : undefined;
+    const bucketOfCall = bucketOf && (({ providerId }: QuotaCall) => bucketOf(providerId));
+    this.reads = new Batcher((providerIds) => this.readMany(providerIds), BATCH, bucketOf);
+    this.calls = new Batcher((calls) => this.consumeMany(calls), BATCH, bucketOfCall);
+    this.flushes = new Batcher((providerIds) => this.beginMany(providerIds), BATCH, bucketOf);
+  }
 
-  read(providerId: string): Promise<QuotaEntry> {
-    return this.reads.ask(providerId);
+  async read(providerId: string): Promise<QuotaEntry> {
+    const entry = await this.reads.ask(providerId);
+    if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
+    const used = usedInAll(entry);
+    return entry.limit === NO_DOCUMENT
+      ? { kind: "tombstone", used }
+      : { kind: "snapshot", quota: { used, limit: entry.limit } };
   }
 
   /**
@@ -118,21 +146,8 @@ export class RedisQuotaStore {
 
   /** Begins to flush providers, or resumes what had begun; those with nothing to flush are left out. */
   async beginFlushes(providerIds: readonly string[]): Promise<Flush[]> {
-    const reply = (await runScript(this.redis, beginFlushes, {
-      keys: [
-        ...providerIds.map((id) => this.keys.quota(id)),
-        ...providerIds.map((id) => this.keys.dirty(id)),
-      ],
-      ttlMs: this.ttlMs(),
-      providerIds,
-    })) as number[];
-    return providerIds.flatMap((providerId, i): Flush[] => {
-      const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
-      const [flushId, amount, version, used, limit] = fields;
-      if (flushId === 0) return [];
-      const base = limit === NOT_KNOWN ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
-      return [{ providerId, flushId, amount, version, base }];
-    });
+    const flushes = await Promise.all(providerIds.map((providerId) => this.flushes.ask(providerId)));
+    return flushes.filter((flush) => flush !== undefined);
   }
 
   /** Providers of one dirty index that have been dirty since `untilMs` or earlier, the oldest first, from `offset` on. */
@@ -140,7 +155,7 @@ export class RedisQuotaStore {
     dirtyKey: string,
     { untilMs, offset, count }: { readonly untilMs: number; readonly offset: number; readonly count: number },
   ): Promise<DirtyProvider[]> {
-    const reply = await this.redis.run((redis) =>
+    const reply = await this.redis.runFor(dirtyKey, (redis) =>
       redis.zrange(dirtyKey, "-inf", String(untilMs), "BYSCORE", "LIMIT", offset, count, "WITHSCORES"),
     );
     return Array.from({ length: reply.length / 2 }, (_, i) => ({
@@ -153,60 +168,89 @@ export class RedisQuotaStore {
    * About `count` next entries of a walk over all of them; an invalidated one without usage is left out, as it is read
    * from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
-  async sample(count: number): Promise<SampledEntry[]> {
+  async sample(count: number): Promise<QuotaSample> {
+    const masters = await this.redis.masters();
     const found: string[] = [];
-    let cursor = (await this.redis.run((redis) => redis.get(this.keys.sampleCursor()))) ?? "0";
+    const key = this.keys.sampleCursor();
+    // The cursor, and on a cluster the address of the master that it is of.
+    const stored = await this.redis.runFor(key, (redis) => redis.get(key));
+    let [cursor = "0", address = masters[0]!.address] = stored?.split(" ") ?? [];
+    let at = masters.findIndex((master) => master.address === address);
+    if (at < 0) [at, cursor] = [0, "0"];
+    const fromStart = at === 0 && cursor === "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
-      const [next, keys] = await this.redis.run((redis) =>
+      const [next, keys] = await masters[at]!.run((redis) =>
         redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
       );
       // What else the pattern matches has ":q:" in somebody's subject or idempotency key.
-      found.push(...keys.filter((key) => this.keys.isQuota(key)));
+      for (const each of keys) if (this.keys.isQuota(each)) found.push(this.keys.providerOf(each));
       cursor = next;
-      if (cursor === "0") break;
+      if (cursor === "0" && ++at === masters.length) break;
     }
-    const resume = cursor;
-    await this.redis.run((redis) =>
-      redis.set(this.keys.sampleCursor(), resume, "EX", SAMPLE_CURSOR_TTL_SECONDS),
-    );
-    const entries = await this.readEntries(found);
-    return found.flatMap((key, i) => {
-      const entry = entries[i];
+    address = masters[at % masters.length]!.address;
+    const resume = masters.length > 1 ? `${cursor} ${address}` : cursor;
+    await this.redis.runFor(key, (redis) => redis.set(key, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
+    const known = await Promise.all(found.map((providerId) => this.reads.ask(providerId)));
+    const entries = found.flatMap((providerId, i) => {
+      const entry = known[i];
       if (entry === undefined) return [];
       const isDirty = entry.pending !== 0 || entry.inFlight !== 0;
       if (entry.limit === NOT_KNOWN && !isDirty) return [];
-      return [{ providerId: this.keys.providerOf(key), version: entry.version, isDirty }];
+      return [{ providerId, version: entry.version, isDirty }];
     });
+    const toEnd = at === masters.length;
+    return { entries, fromStart, toEnd, cutShort: !toEnd && found.length < count };
+  }
+
+  /** Remembers, as long as Redis keeps its data, that a backfill has ended. */
+  async recordBackfill(record: BackfillRecord): Promise<void> {
+    const key = this.keys.lastBackfill();
+    await this.redis.runFor(key, (redis) => redis.set(key, JSON.stringify(record)));
+  }
+
+  /** The last backfill of this data. */
+  async lastBackfill(): Promise<BackfillRecord | undefined> {
+    const key = this.keys.lastBackfill();
+    const record = await this.redis.runFor(key, (redis) => redis.get(key));
+    return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
   }
 
   /** Whether any provider has usage that Firestore lacks. */
   async hasDirtyProviders(): Promise<boolean> {
-    return (await this.redis.run((redis) => redis.exists(...this.keys.allDirty()))) > 0;
+    const found = await Promise.allSettled(
+      this.keys.allDirty().map((key) => this.redis.runFor(key, (redis) => redis.exists(key))),
+    );
+    // On a cluster one that is found says more than a server without an answer.
+    if (found.some((each) => each.status === "fulfilled" && each.value > 0)) return true;
+    for (const each of found) if (each.status === "rejected") throw each.reason;
+    return false;
   }
 
-  /** How many providers have usage that Firestore lacks, and since when the first of them (Unix ms). */
-  async dirty(): Promise<{ readonly providers: number; readonly oldestSinceMs?: number }> {
+  /** How many providers have usage that Firestore lacks, and for how long the first of them has had it (milliseconds). */
+  async dirty(): Promise<{ readonly providers: number; readonly oldestMs: number }> {
     const indexes = await Promise.all(
       this.keys.allDirty().map(async (key) => {
-        const [count, oldest] = await Promise.all([
-          this.redis.run((redis) => redis.zcard(key)),
-          this.redis.run((redis) => redis.zrange(key, "0", "0", "WITHSCORES")),
+        const [nowMs, count, [, oldest]] = await Promise.all([
+          this.nowMs(key),
+          this.redis.runFor(key, (redis) => redis.zcard(key)),
+          this.redis.runFor(key, (redis) => redis.zrange(key, "0", "0", "WITHSCORES")),
         ]);
-        return { count: Number(count), oldest: oldest.slice(1).map(Number) };
+        return { count: Number(count), ageMs: oldest === undefined ? 0 : nowMs - Number(oldest) };
       }),
     );
-    const providers = indexes.reduce((sum, { count }) => sum + count, 0);
-    const since = indexes.flatMap(({ oldest }) => oldest);
-    return since.length === 0 ? { providers } : { providers, oldestSinceMs: Math.min(...since) };
+    return {
+      providers: indexes.reduce((sum, { count }) => sum + count, 0),
+      oldestMs: Math.max(...indexes.map(({ ageMs }) => ageMs)),
+    };
   }
 
   /** A provider's entry as it is stored. */
   async inspect(providerId: string): Promise<StoredEntry | undefined> {
     const key = this.keys.quota(providerId);
-    const [[entry], ttlMs, since] = await Promise.all([
-      this.readEntries([key]),
-      this.redis.run((redis) => redis.pttl(key)),
-      this.redis.run((redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
+    const [entry, ttlMs, since] = await Promise.all([
+      this.reads.ask(providerId),
+      this.redis.runFor(key, (redis) => redis.pttl(key)),
+      this.redis.runFor(key, (redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
     ]);
     if (entry === undefined) return undefined;
     return {
@@ -216,9 +260,9 @@ export class RedisQuotaStore {
     };
   }
 
-  /** The time on Redis's clock, Unix ms. */
-  async nowMs(): Promise<number> {
-    const [seconds, microseconds] = await this.redis.run((redis) => redis.time());
+  /** The time on the clock of the server that has a key, Unix ms. */
+  async nowMs(key: string): Promise<number> {
+    const [seconds, microseconds] = await this.redis.runFor(key, (redis) => redis.time());
     return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
   }
 
@@ -227,28 +271,35 @@ export class RedisQuotaStore {
     return this.keys.allDirty();
   }
 
-  private async readMany(providerIds: readonly string[]): Promise<QuotaEntry[]> {
-    const entries = await this.readEntries(providerIds.map((id) => this.keys.quota(id)));
-    return entries.map((entry) => {
-      if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
-      const used = usedInAll(entry);
-      return entry.limit === NO_DOCUMENT
-        ? { kind: "tombstone", used }
-        : { kind: "snapshot", quota: { used, limit: entry.limit } };
-    });
+  private async readMany(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
+    const keys = providerIds.map((id) => this.keys.quota(id));
+    const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
+    return entries.map(parseStoredQuota);
   }
 
-  private async readEntries(keys: readonly string[]): Promise<(StoredQuota | undefined)[]> {
-    if (keys.length === 0) return [];
-    const entries = await this.redis.run((redis) => redis.mgetBuffer(...keys));
-    return entries.map(parseStoredQuota);
+  private async beginMany(providerIds: readonly string[]): Promise<(Flush | undefined)[]> {
+    const reply = (await runScript(this.redis, beginFlushes, {
+      keys: [
+        ...providerIds.map((id) => this.keys.quota(id)),
+        ...providerIds.map((id) => this.keys.dirty(id)),
+      ],
+      ttlMs: this.ttlMs(),
+      providerIds,
+    })) as number[];
+    return providerIds.map((providerId, i): Flush | undefined => {
+      const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
+      const [flushId, amount, version, used, limit] = fields;
+      if (flushId === 0) return undefined;
+      const base = limit === NOT_KNOWN ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
+      return { providerId, flushId, amount, version, base };
+    });
   }
 
   private async consumeMany(calls: readonly QuotaCall[]): Promise<ConsumeOutcome[]> {
     const dirty =
-      calls.length < LARGE_BATCH
-        ? calls.map(({ providerId }) => this.keys.dirty(providerId))
-        : this.keys.allDirty();
+      calls.length >= LARGE_BATCH && !this.redis.isCluster
+        ? this.keys.allDirty()
+        : [...new Set(calls.map(({ providerId }) => this.keys.dirty(providerId)))];
     const records: string[] = [];
     const recorded: number[] = [];
     for (const [i, call] of calls.entries()) {

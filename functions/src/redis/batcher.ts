@@ -13,10 +13,12 @@ export class Batcher<Question, Answer> {
   /**
    * @param send answers questions, in their order; what it throws, the askers of those questions get
    * @param whole so many and fewer travel as one: the more, the more a `send` costs however little it is asked
+   * @param partitionOf on a cluster, where only questions of the same partition may travel together, and fail together
    */
   constructor(
     private readonly send: (questions: readonly Question[]) => Promise<readonly Answer[]>,
     private readonly whole: number,
+    private readonly partitionOf?: (question: Question) => number,
   ) {}
 
   ask(question: Question): Promise<Answer> {
@@ -32,6 +34,23 @@ export class Batcher<Question, Answer> {
     const { waiting } = this;
     this.waiting = [];
     this.lastGathered = waiting.length;
+    for (const askers of this.partitioned(waiting)) this.sendInParts(askers);
+  }
+
+  private partitioned(waiting: Waiting<Question, Answer>[]): Iterable<Waiting<Question, Answer>[]> {
+    const { partitionOf } = this;
+    if (partitionOf === undefined) return [waiting];
+    const partitions = new Map<number, Waiting<Question, Answer>[]>();
+    for (const asker of waiting) {
+      const partition = partitionOf(asker.question);
+      const askers = partitions.get(partition);
+      if (askers === undefined) partitions.set(partition, [asker]);
+      else askers.push(asker);
+    }
+    return partitions.values();
+  }
+
+  private sendInParts(waiting: readonly Waiting<Question, Answer>[]): void {
     const size = Math.min(MAX_CHUNK, Math.max(this.whole, Math.ceil(waiting.length / 4)));
     for (let start = 0; start < waiting.length; start += size)
       void this.answer(waiting.slice(start, start + size));

@@ -3,12 +3,15 @@ import { Redis } from "ioredis";
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
 import { Circuit, isRejected } from "./circuit";
-import { Credentials, type Access, type ServerSettings } from "./credentials";
+import { Credentials, type Access, type AccessSource, type ServerSettings } from "./credentials";
+import type { RedisServers } from "./redis-servers";
 import { secretReader, type ReadSecrets } from "./secret-manager";
 
 export interface RedisConnectionOptions extends ServerSettings {
   /** Limit of one operation in milliseconds, connecting and retries included. */
   readonly timeoutMs: number;
+  /** Where the cluster is that the server is a node of, if it is one. */
+  readonly clusterAddress?: string;
 }
 
 /**
@@ -34,10 +37,11 @@ const RECONNECT_ON = /^(READONLY|LOADING|MASTERDOWN)\b/;
 /** Replies to a connection that has not shown the server's password. */
 const NOT_AUTHENTICATED = /^NOAUTH\b/;
 
-/** What a failure to connect has to do with, if it is more than the address. */
+/** What a failure has to do with, if it is more than the address. */
 const SETTINGS_OF: readonly (readonly [failure: RegExp, settings: string])[] = [
   [/^(NOAUTH|WRONGPASS)\b/, "REDIS_AUTH_SECRET"],
   [/certificate|altnames|\bSSL\b|\bTLS\b/i, "REDIS_TLS, REDIS_CA_SECRET"],
+  [/^(MOVED|CROSSSLOT)\b|cluster support disabled/, "REDIS_TOPOLOGY"],
 ];
 
 /** ioredis's words for a command that it did not send ("Connection is closed" also ends commands that were). */
@@ -61,31 +65,39 @@ interface Client {
 }
 
 /**
- * One connection to Redis for the whole process, opened by the first command. Each command ends within
+ * The process's one connection to a Redis server, opened by the first command. Each command ends within
  * `timeoutMs`: with its result, or with a {@link RedisUnavailableError}. Nothing is queued while Redis is away, and no
  * command is sent twice: ioredis's defaults would do both, and count a repeated INCR or EVALSHA twice.
  */
-export class RedisConnection {
+export class RedisConnection implements RedisServers {
+  readonly isCluster = false;
   private client: Client | undefined;
   private lastError: Error | undefined;
   /** Of the connection at hand: one that has just been made is trusted anew. */
   private circuit = this.newCircuit();
-  private readonly credentials: Credentials;
 
   constructor(
     private readonly options: RedisConnectionOptions,
     private readonly logs: Logs,
     readSecrets: ReadSecrets = secretReader(),
-  ) {
-    this.credentials = new Credentials(options, readSecrets);
+    private readonly credentials: AccessSource = new Credentials(options, readSecrets),
+  ) {}
+
+  get address(): string {
+    return addressOf(this.options);
   }
 
-  /** Where Redis is, as configured. */
-  get address(): string {
-    const [host, port] = [this.options.host, this.options.port].map((setting) =>
-      typeof setting === "object" ? setting.version : setting,
-    );
-    return `${host}:${port}`;
+  private get place(): string {
+    const { clusterAddress } = this.options;
+    return this.address + (clusterAddress === undefined ? "" : ` of the cluster at ${clusterAddress}`);
+  }
+
+  masters(): Promise<readonly RedisConnection[]> {
+    return Promise.resolve([this]);
+  }
+
+  runFor<T>(_key: string, command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
+    return this.run(command, startedMs);
   }
 
   /**
@@ -97,7 +109,7 @@ export class RedisConnection {
   async run<T>(command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
     if (!this.circuit.isClosed) {
       this.askAgain();
-      throw new RedisUnavailableError(this.address, "not-executed", this.lastError ?? new Error(NOT_ASKED));
+      throw new RedisUnavailableError(this.place, "not-executed", this.lastError ?? new Error(NOT_ASKED));
     }
     const redis = this.client?.redis;
     if (redis?.status !== "ready" || startedMs !== undefined)
@@ -154,7 +166,7 @@ export class RedisConnection {
       : error.message === TIMED_OUT
         ? new TimeUpError(this.noReply)
         : withoutCommand(error);
-    return new RedisUnavailableError(this.address, notSent || refused ? "not-executed" : "unknown", cause);
+    return new RedisUnavailableError(this.place, notSent || refused ? "not-executed" : "unknown", cause);
   }
 
   private async connected(): Promise<Redis> {
@@ -213,9 +225,9 @@ export class RedisConnection {
       if (client !== this.client) return;
       if (!this.circuit.isClosed) {
         this.circuit = this.newCircuit();
-        this.logs.redisCircuitClosed(this.address);
+        this.logs.redisCircuitClosed(this.place);
       }
-      if (this.lastError !== undefined) this.logs.redisReachableAgain(this.address);
+      if (this.lastError !== undefined) this.logs.redisReachableAgain(this.place);
       this.lastError = undefined;
     });
     return redis;
@@ -225,7 +237,7 @@ export class RedisConnection {
   private failed(client: Client, error: Error): void {
     if (client !== this.client) return;
     const cause = withoutCommand(error);
-    if (this.lastError === undefined) this.logs.redisUnreachable(this.address, cause);
+    if (this.lastError === undefined) this.logs.redisUnreachable(this.place, cause);
     this.lastError = cause;
     if (client.access !== undefined) void this.renew(client);
   }
@@ -242,7 +254,7 @@ export class RedisConnection {
     const isReady = () => client.redis?.status === "ready";
     const isChanged = access !== client.access;
     if (client !== this.client || !(isChanged || (isReady() && access.password !== undefined))) return;
-    if (isChanged) this.logs.redisCredentialsRenewed(this.address);
+    if (isChanged) this.logs.redisCredentialsRenewed(this.place);
     this.client = undefined;
     // What was sent is answered first, be it by a refusal; a connection that is not ready has sent nothing.
     if (isReady()) await client.redis?.quit().catch(() => {});
@@ -251,14 +263,19 @@ export class RedisConnection {
 
   private newCircuit(): Circuit {
     return new Circuit(isTooLate, (state) => {
-      if (state === "open") this.logs.redisCircuitOpened(this.address);
-      else this.logs.redisCircuitClosed(this.address);
+      if (state === "open") this.logs.redisCircuitOpened(this.place);
+      else this.logs.redisCircuitClosed(this.place);
     });
   }
 
   private get noReply(): string {
     return `no reply within ${this.options.timeoutMs} ms (REDIS_TIMEOUT_MS)`;
   }
+}
+
+/** Where Redis is, as configured. */
+export function addressOf({ host, port }: ServerSettings): string {
+  return [host, port].map((setting) => (typeof setting === "object" ? setting.version : setting)).join(":");
 }
 
 /**

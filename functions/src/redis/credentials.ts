@@ -21,6 +21,9 @@ export interface Access {
   readonly tls?: ConnectionOptions;
 }
 
+/** What a connection asks for what it is made with. */
+export type AccessSource = Pick<Credentials, "current" | "renew">;
+
 /** A secret was read, and is not what its setting needs. What it holds is not told. */
 export class InvalidSecretError extends Error {
   override readonly name = "InvalidSecretError";
@@ -80,6 +83,22 @@ export class Credentials {
     return true;
   }
 
+  /** The same for a node of the cluster that these lead to. */
+  ofNode(host: string, port: number): AccessSource {
+    let known: Access | undefined;
+    let access: Access | undefined;
+    return {
+      current: async () => {
+        const now = await this.current();
+        if (access === undefined || now !== known) access = toNode(now, host, port);
+        known = now;
+        return access;
+      },
+      // What another node's connection has read is news to this one.
+      renew: async () => (await this.renew()) || this.access !== known,
+    };
+  }
+
   /** Reads once for all who ask meanwhile; a failure is kept, and so is what was known before. */
   private async readOnce(): Promise<boolean> {
     if (this.reading === undefined) {
@@ -130,6 +149,22 @@ const HOST = /^[\w.:-]+$/;
 const PORT = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/;
 const ONE_LINE = /^.+$/;
 const PEM = /^-----BEGIN CERTIFICATE-----$/m;
+
+/** A node's certificate may name the node, or what the cluster is known by. */
+function toNode({ tls, ...access }: Access, host: string, port: number): Access {
+  if (tls === undefined) return { ...access, host, port };
+  const identify = tls.checkServerIdentity ?? checkServerIdentity;
+  return {
+    ...access,
+    host,
+    port,
+    tls: {
+      ...tls,
+      checkServerIdentity: (name, certificate) =>
+        identify(name, certificate) && identify(access.host, certificate),
+    },
+  };
+}
 
 function trustOnly(ca: string): ConnectionOptions {
   return {

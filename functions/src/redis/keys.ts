@@ -28,6 +28,15 @@ function crc16OfBytes(bytes: Uint8Array): number {
   return crc;
 }
 
+const SLOTS = 16_384;
+
+/** The slot of a Redis Cluster that a key is in: by its hash tag, if it has one. */
+export function slotOf(key: string): number {
+  const start = key.indexOf("{") + 1;
+  const end = start === 0 ? -1 : key.indexOf("}", start);
+  return crc16(end > start ? key.slice(start, end) : key) % SLOTS;
+}
+
 /** Every key name of this product in Redis. */
 export class Keys {
   private readonly buckets: readonly string[];
@@ -71,6 +80,11 @@ export class Keys {
     return `${this.prefix}:sample-cursor`;
   }
 
+  /** String with what the last backfill did. */
+  lastBackfill(): string {
+    return `${this.prefix}:last-backfill`;
+  }
+
   /** String with the answer to a call that had an idempotency key. */
   call(providerId: string, name: string): string {
     return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;
@@ -81,12 +95,23 @@ export class Keys {
     return `${this.bucket(sessionId)}:s:${sessionId}`;
   }
 
-  /** String with what a subject was charged under a policy; the shape of its limits tells old counts from new. */
-  rateLimit(policy: string, shape: string, subject: string): string {
-    return `${this.bucket(subject)}:r:${policy}:${shape}:${subject}`;
+  /** Sorted set of the subjects of a bucket that are blocked under a policy, by until when (Unix ms). */
+  blocks(bucket: number, policy: string): string {
+    return `${this.buckets[bucket]!}:r:${policy}:blocks`;
+  }
+
+  /** Two hashes that take turns to hold what the subjects of a bucket were charged under a limit of a policy. */
+  charges(bucket: number, policy: string, shape: string): [string, string] {
+    const limit = `${this.buckets[bucket]!}:r:${policy}:${shape}`;
+    return [`${limit}:0`, `${limit}:1`];
+  }
+
+  /** The number of the bucket of a provider, session or subject, whose keys may be used together on a cluster. */
+  bucketOf(id: string): number {
+    return crc16(id) % BUCKETS;
   }
 
   private bucket(id: string): string {
-    return this.buckets[crc16(id) % BUCKETS]!;
+    return this.buckets[this.bucketOf(id)]!;
   }
 }

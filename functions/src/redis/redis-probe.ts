@@ -1,7 +1,15 @@
-import { RedisUnavailableError, type RedisConnection } from "./connection";
+import type { Redis } from "ioredis";
 
-/** What a Redis server says of itself (INFO). Sizes are in bytes; a limit of 0 is none. */
+import { RedisUnavailableError } from "./connection";
+import type { RedisServers } from "./redis-servers";
+
+/**
+ * What a Redis server says of itself (INFO). Sizes are in bytes; a limit of 0 is none. Of a cluster, sizes and counts
+ * are of all masters together, and the rest is of the one that is worst off.
+ */
 export interface RedisInfo {
+  /** 1, or how many masters a cluster has. */
+  readonly masters: number;
   readonly version: string;
   /** `standalone`, `cluster` or `sentinel`. */
   readonly topology: string;
@@ -10,6 +18,8 @@ export interface RedisInfo {
   readonly uptimeSeconds: number;
   readonly usedMemoryBytes: number;
   readonly maxMemoryBytes: number;
+  /** The part of its limit that a server uses at most, from 0 to 1. */
+  readonly memoryShare: number;
   readonly evictionPolicy: string;
   readonly evictedKeys: number;
   readonly connectedClients: number;
@@ -17,19 +27,24 @@ export interface RedisInfo {
   readonly connectedReplicas: number;
   readonly keyspaceHits: number;
   readonly keyspaceMisses: number;
+  readonly commandsProcessed: number;
+  /** Connections refused because there were too many. */
+  readonly rejectedConnections: number;
+  /** Commands that it refused since it started, by the first word of the reply, such as OOM. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly appendOnlyFile: boolean;
   /** When it last wrote all data to disk, Unix time in milliseconds; 0 for never since it started. */
   readonly lastSaveMs: number;
 }
 
-/** A Redis server as this process reaches it; `latencyMs` is that of one PING. */
+/** Redis as this process reaches it; `latencyMs` is that of one PING, of a cluster to the slowest master. */
 export type RedisStatus =
   | ({ readonly reachable: true; readonly latencyMs: number } & RedisInfo)
   | { readonly reachable: false; readonly error: string };
 
-/** Asks a Redis server how it is. Every method but `status` throws RedisUnavailableError when it gives no answer. */
+/** Asks Redis how it is, a cluster all masters. Every method but `status` throws RedisUnavailableError when one gives no answer. */
 export class RedisProbe {
-  constructor(private readonly redis: RedisConnection) {}
+  constructor(private readonly redis: RedisServers) {}
 
   get address(): string {
     return this.redis.address;
@@ -46,26 +61,48 @@ export class RedisProbe {
   }
 
   async info(): Promise<RedisInfo> {
-    return parseInfo(await this.redis.run((redis) => redis.info()));
+    return inAll((await this.ofEach((redis) => redis.info())).map(parseInfo));
+  }
+
+  /** This process's own address, `host:port`, as Redis sees it; undefined where the server does not tell. */
+  async seenFrom(): Promise<string | undefined> {
+    try {
+      const [first] = await this.redis.masters();
+      const client = String(await first!.run((redis) => redis.client("INFO")));
+      return /\baddr=(\S+)/.exec(client)?.[1];
+    } catch (error) {
+      if (error instanceof RedisUnavailableError && error.outcome === "not-executed") return undefined;
+      throw error;
+    }
   }
 
   /** How long a PING takes, in milliseconds. */
   async pingMs(): Promise<number> {
-    const startedMs = performance.now();
-    await this.redis.run((redis) => redis.ping());
-    return performance.now() - startedMs;
+    const times = await this.ofEach(async (redis) => {
+      const startedMs = performance.now();
+      await redis.ping();
+      return performance.now() - startedMs;
+    });
+    return Math.max(...times);
   }
 
   /** How far its clock is ahead of this process's, in milliseconds, as well as a round trip tells. */
   async clockAheadMs(): Promise<number> {
-    const sentMs = Date.now();
-    const [seconds, microseconds] = await this.redis.run((redis) => redis.time());
-    return Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + Date.now()) / 2;
+    const ahead = await this.ofEach(async (redis) => {
+      const sentMs = Date.now();
+      const [seconds, microseconds] = await redis.time();
+      return Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + Date.now()) / 2;
+    });
+    return ahead.reduce((one, other) => (Math.abs(other) > Math.abs(one) ? other : one));
   }
 
   /** Runs a Lua script, as every decision is one. */
   async runLua(): Promise<void> {
-    await this.redis.run((redis) => redis.eval("return 1", 0));
+    await this.ofEach((redis) => redis.eval("return 1", 0));
+  }
+
+  private async ofEach<T>(command: (redis: Redis) => Promise<T>): Promise<T[]> {
+    return Promise.all((await this.redis.masters()).map((master) => master.run(command)));
   }
 }
 
@@ -76,13 +113,16 @@ function parseInfo(text: string): RedisInfo {
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
   }
   const number = (name: string) => Number(fields.get(name) ?? 0);
+  const maxMemoryBytes = number("maxmemory");
   return {
+    masters: 1,
     version: fields.get("redis_version") ?? "unknown",
     topology: fields.get("redis_mode") ?? "standalone",
     role: fields.get("role") ?? "unknown",
     uptimeSeconds: number("uptime_in_seconds"),
     usedMemoryBytes: number("used_memory"),
-    maxMemoryBytes: number("maxmemory"),
+    maxMemoryBytes,
+    memoryShare: maxMemoryBytes === 0 ? 0 : number("used_memory") / maxMemoryBytes,
     evictionPolicy: fields.get("maxmemory_policy") ?? "unknown",
     evictedKeys: number("evicted_keys"),
     connectedClients: number("connected_clients"),
@@ -90,7 +130,59 @@ function parseInfo(text: string): RedisInfo {
     connectedReplicas: number("connected_slaves"),
     keyspaceHits: number("keyspace_hits"),
     keyspaceMisses: number("keyspace_misses"),
+    commandsProcessed: number("total_commands_processed"),
+    rejectedConnections: number("rejected_connections"),
+    refusals: Object.fromEntries(
+      [...fields].flatMap(([name, value]) => {
+        const refusal = /^errorstat_(\w+)$/.exec(name)?.[1];
+        return refusal === undefined ? [] : [[refusal, Number(value.replace("count=", ""))]];
+      }),
+    ),
     appendOnlyFile: fields.get("aof_enabled") === "1",
     lastSaveMs: number("rdb_last_save_time") * 1000,
   };
+}
+
+function inAll(servers: readonly RedisInfo[]): RedisInfo {
+  const [first] = servers;
+  if (servers.length === 1) return first!;
+  const sum = (field: (server: RedisInfo) => number) =>
+    servers.reduce((total, each) => total + field(each), 0);
+  const least = (field: (server: RedisInfo) => number) => Math.min(...servers.map(field));
+  return {
+    masters: servers.length,
+    version: servers.map(({ version }) => version).sort(compareVersions)[0]!,
+    topology: first!.topology,
+    role: first!.role,
+    uptimeSeconds: least(({ uptimeSeconds }) => uptimeSeconds),
+    usedMemoryBytes: sum(({ usedMemoryBytes }) => usedMemoryBytes),
+    maxMemoryBytes: servers.some(({ maxMemoryBytes }) => maxMemoryBytes === 0)
+      ? 0
+      : sum(({ maxMemoryBytes }) => maxMemoryBytes),
+    memoryShare: Math.max(...servers.map(({ memoryShare }) => memoryShare)),
+    evictionPolicy: (servers.find(({ evictionPolicy }) => evictionPolicy !== "noeviction") ?? first!)
+      .evictionPolicy,
+    evictedKeys: sum(({ evictedKeys }) => evictedKeys),
+    connectedClients: sum(({ connectedClients }) => connectedClients),
+    maxClients: sum(({ maxClients }) => maxClients),
+    connectedReplicas: least(({ connectedReplicas }) => connectedReplicas),
+    keyspaceHits: sum(({ keyspaceHits }) => keyspaceHits),
+    keyspaceMisses: sum(({ keyspaceMisses }) => keyspaceMisses),
+    commandsProcessed: sum(({ commandsProcessed }) => commandsProcessed),
+    rejectedConnections: sum(({ rejectedConnections }) => rejectedConnections),
+    refusals: addUp(servers.map(({ refusals }) => refusals)),
+    appendOnlyFile: servers.every(({ appendOnlyFile }) => appendOnlyFile),
+    lastSaveMs: least(({ lastSaveMs }) => lastSaveMs),
+  };
+}
+
+function addUp(counts: readonly RedisInfo["refusals"][]): RedisInfo["refusals"] {
+  const sums: Record<string, number> = {};
+  for (const each of counts)
+    for (const [name, count] of Object.entries(each)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+function compareVersions(one: string, other: string): number {
+  return one.localeCompare(other, "en", { numeric: true });
 }

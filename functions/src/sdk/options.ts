@@ -16,6 +16,8 @@ export interface RedisQuotaOptions {
   readonly redisHost?: string;
   /** 6379 by default; or the Secret Manager resource that holds it. */
   readonly redisPort?: number | string;
+  /** Whether Redis is one server, `standalone`, the default, or a Redis Cluster, `cluster`. */
+  readonly redisTopology?: ServiceConfig["redis"]["topology"];
   /** Secret Manager resource that holds Redis's password. No password by default. */
   readonly redisAuthSecret?: string;
   /** Whether to encrypt the connection to Redis: false by default. */
@@ -61,6 +63,7 @@ type Setting = Exclude<keyof RedisQuotaOptions, "firestore" | "log">;
 const PARAMS: Readonly<Record<Setting, ParamName>> = {
   redisHost: "REDIS_HOST",
   redisPort: "REDIS_PORT",
+  redisTopology: "REDIS_TOPOLOGY",
   redisAuthSecret: "REDIS_AUTH_SECRET",
   redisTls: "REDIS_TLS",
   redisCaSecret: "REDIS_CA_SECRET",

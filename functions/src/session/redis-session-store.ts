@@ -1,7 +1,7 @@
 import { Batcher } from "../redis/batcher";
-import type { RedisConnection } from "../redis/connection";
 import type { Keys } from "../redis/keys";
 import { applySession, destroySession, touchSession, writeSession } from "../redis/lua.generated";
+import type { RedisServers } from "../redis/redis-servers";
 import { runScript } from "../redis/script";
 import { destroyedForMs, type SessionSnapshot, type UnstoredSession } from "./session";
 import type { SessionData } from "./session-data";
@@ -41,13 +41,16 @@ const ABSENT_MS = 120_000;
 
 /** Sessions in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisSessionStore {
-  private readonly reads = new Batcher<string, SessionEntry>((ids) => this.readMany(ids), BATCH);
+  private readonly reads: Batcher<string, SessionEntry>;
 
   constructor(
-    private readonly redis: RedisConnection,
+    private readonly redis: RedisServers,
     private readonly keys: Keys,
     private readonly options: { readonly ttlSeconds: number },
-  ) {}
+  ) {
+    const bucketOf = redis.isCluster ? (id: string) => keys.bucketOf(id) : undefined;
+    this.reads = new Batcher((ids) => this.readMany(ids), BATCH, bucketOf);
+  }
 
   read(sessionId: string): Promise<SessionEntry> {
     return this.reads.ask(sessionId);
@@ -102,7 +105,7 @@ export class RedisSessionStore {
 
   private async readMany(sessionIds: readonly string[]): Promise<SessionEntry[]> {
     const keys = sessionIds.map((id) => this.keys.session(id));
-    const entries = await this.redis.run((redis) => redis.mgetBuffer(...keys));
+    const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
     return entries.map((buffer): SessionEntry => {
       const entry = parseStoredSession(buffer);
       if (entry === undefined) return { kind: "miss" };

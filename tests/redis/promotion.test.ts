@@ -1,0 +1,111 @@
+import type { Redis } from "ioredis";
+
+import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import { RedisConnection } from "../../functions/src/redis/connection";
+import { Keys } from "../../functions/src/redis/keys";
+import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
+import { consumeOne, startLoad, total } from "../harness/cluster-load.ts";
+import { recordLogs } from "../harness/recorded-logs.ts";
+import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
+import { connectRedis } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
+
+const TIMEOUT_MS = 200;
+/** Room for a busy machine above the time limit. */
+const SLACK_MS = 600;
+/** At most, until the replica is promoted. */
+const PAUSE_MS = 5000;
+const IDS = Array.from({ length: 20 }, (_, i) => `p${i}`);
+
+let primary: RedisServer;
+let replica: RedisServer;
+let ofPrimary: Redis;
+let ofReplica: Redis;
+let address: FaultProxy;
+let connection: RedisConnection;
+let store: RedisQuotaStore;
+
+beforeEach(async () => {
+  primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+  replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
+  [ofPrimary, ofReplica] = [connectRedis(primary.port), connectRedis(replica.port)];
+  for (const client of [ofPrimary, ofReplica]) client.on("error", () => {}); // one server is killed
+  address = await startFaultProxy(primary.port);
+  const { logs } = recordLogs();
+  connection = new RedisConnection({ host: "127.0.0.1", port: address.port, timeoutMs: TIMEOUT_MS }, logs);
+  store = new RedisQuotaStore(connection, new Keys("test"), { ttlSeconds: 300, missingLimit: 100 });
+  const snapshot = {
+    quota: { used: 0, limit: 1_000_000 },
+    version: 1,
+    asOfMs: Date.now(),
+    marker: 0,
+    created: 0,
+  };
+  for (const id of IDS) await store.apply(id, snapshot);
+  // Only now is it sure that the primary sends its changes.
+  await waitFor(async () => (await ofReplica.dbsize()) === IDS.length, { what: "the replica to have all" });
+});
+
+afterEach(async () => {
+  connection.close();
+  address.close();
+  for (const client of [ofPrimary, ofReplica]) client.disconnect();
+  await Promise.all([primary.stop(), replica.stop()]);
+});
+
+/** Consumes, has the replica promoted meanwhile, and goes on until it is the one that answers. */
+async function underLoad(promote: () => Promise<unknown>) {
+  const load = startLoad(IDS, 16, consumeOne(store));
+  const accepted = () => total(load.tallies.values(), "accepted");
+  await waitFor(() => accepted() > 500, { what: "consumptions" });
+  const startedMs = performance.now();
+  await promote();
+  const writes = async () =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await ofReplica.info("commandstats"))?.[1]);
+  await waitFor(async () => (await writes()) > 100, { what: "the promoted replica to be asked" });
+  const after = accepted();
+  await waitFor(() => accepted() > after + 500, { what: "consumptions after the promotion" });
+  await load.stop();
+  const tallies = [...load.tallies.values()];
+  const lastFailureMs = Math.max(...tallies.map((tally) => tally.lastFailureMs));
+  let lost = 0;
+  for (const id of IDS) {
+    const entry = await store.read(id);
+    const used = entry.kind === "snapshot" ? entry.quota.used : -1;
+    const tally = load.tallies.get(id)!;
+    expect(used).toBeLessThanOrEqual(tally.accepted + tally.unknown);
+    expect(tally.slowestMs).toBeLessThan(TIMEOUT_MS + SLACK_MS);
+    lost += Math.max(0, tally.accepted - used);
+  }
+  process.stdout.write(
+    `promotion: ${Math.max(0, lastFailureMs - startedMs).toFixed(0)} ms to recover; ${total(tallies, "accepted")} accepted, ` +
+      `${lost} lost, ${total(tallies, "failed")} not executed, ${total(tallies, "unknown")} unknown\n`,
+  );
+  return { lost };
+}
+
+test("a replica promoted by hand behind the same address, under load, loses nothing; the connection goes on by itself", async () => {
+  const { lost } = await underLoad(async () => {
+    await ofPrimary.call("CLIENT", "PAUSE", PAUSE_MS, "WRITE");
+    const offsetOf = async (client: Redis) =>
+      /^(?:slave|master)_repl_offset:(\d+)/m.exec(await client.info("replication"))![1];
+    await waitFor(async () => (await offsetOf(ofReplica)) === (await offsetOf(ofPrimary)), {
+      what: "the replica to have all",
+    });
+    await ofReplica.replicaof("NO", "ONE");
+    address.switchTo(replica.port);
+    await ofPrimary.replicaof("127.0.0.1", replica.port);
+    await ofPrimary.call("CLIENT", "UNPAUSE");
+  });
+  expect(lost).toBe(0);
+  // The connection to the old primary was there still, and told by it.
+  expect(await ofPrimary.info("errorstats")).toContain("errorstat_READONLY");
+}, 30_000);
+
+test("a primary killed under load, and its replica promoted behind the same address: what the replica has is kept", async () => {
+  await underLoad(async () => {
+    await primary.kill();
+    address.switchTo(replica.port);
+    await ofReplica.replicaof("NO", "ONE");
+  });
+}, 30_000);
