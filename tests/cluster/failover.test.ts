@@ -4,6 +4,8 @@ import { checkPolicies } from "../../functions/src/rate-limit/policy";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
 import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
+import { RedisUnavailableError } from "../../functions/src/redis/connection";
+import { slotOf } from "../../functions/src/redis/keys";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { consumeOne, startLoad, total, type Tally } from "../harness/cluster-load.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
@@ -35,7 +37,9 @@ afterEach(() => servers.stop());
 
 const limiterOn = (store: RedisRateLimitStore) => {
   const limits = [{ algorithm: "fixed-window" as const, limit: 1_000_000, window: "24 h" }];
-  const policies = new Map([["p", checkPolicies([{ name: "p", by: "uid", limits, onRedisFailure: "local" }])[0]!]]);
+  const policies = new Map([
+    ["p", checkPolicies([{ name: "p", by: "uid", limits, onRedisFailure: "local" }])[0]!],
+  ]);
   const { logs, metrics } = recordLogs();
   return new RateLimiter({ policies: () => policies }, store, new LocalRateLimitStore(), logs, metrics);
 };
@@ -59,7 +63,7 @@ test.each([
     const limiter = limiterOn(new RedisRateLimitStore(cluster, keys));
     await Promise.all(IDS.map((id) => collection.doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000 })));
     for (const id of IDS) await service.consume(id);
-    const isOfVictim = (id: string) => servers.indexOf(keys.quota(id)) === VICTIM;
+    const isOfVictim = (id: string) => servers.indexOf(slotOf(keys.quota(id))) === VICTIM;
     const ofVictim = IDS.filter(isOfVictim);
     expect(ofVictim.length).toBeGreaterThan(5);
 
@@ -99,6 +103,10 @@ test.each([
     const checkedMs = performance.now();
     expect(await service.check(ofVictim[0]!)).toMatchObject({ source: "firestore" });
     expect(performance.now() - checkedMs).toBeLessThan(TIMEOUT_MS + SLACK_MS);
+    // A sync brings over what is on the others, and says that it could not do all.
+    await expect(sync.flushAll({ deadlineMs: Date.now() + 20_000 })).rejects.toThrow(RedisUnavailableError);
+    const brought = await target.db.getAll(...IDS.map((id) => collection.doc(id)));
+    expect(brought.map((each) => each.get("aiCallsUsed") > 0)).toEqual(IDS.map((id) => !isOfVictim(id)));
 
     await waitFor(
       () => {
@@ -111,7 +119,9 @@ test.each([
     expect(await isMaster(servers.replicas[VICTIM]!)).toBe(true);
     if (signal === "SIGSTOP") {
       await servers.masters[VICTIM]!.server.kill("SIGCONT");
-      await waitFor(async () => !(await isMaster(servers.masters[VICTIM]!)), { what: "the old master to give way" });
+      await waitFor(async () => !(await isMaster(servers.masters[VICTIM]!)), {
+        what: "the old master to give way",
+      });
       await sleep(500);
     }
     await Promise.all([load.stop(), decisions.stop()]);
@@ -144,7 +154,10 @@ test.each([
 
     // What the promoted replica has reaches Firestore, once.
     const inRedis = await Promise.all(IDS.map((id) => redisStore.read(id)));
-    expect(await sync.flushAll({ deadlineMs: Date.now() + 20_000 })).toMatchObject({ failed: 0, complete: true });
+    expect(await sync.flushAll({ deadlineMs: Date.now() + 20_000 })).toMatchObject({
+      failed: 0,
+      complete: true,
+    });
     const documents = await target.db.getAll(...IDS.map((id) => collection.doc(id)));
     expect(documents.map((each) => each.get("aiCallsUsed") as number)).toEqual(
       inRedis.map((entry) => (entry.kind === "snapshot" ? entry.quota.used : -1)),

@@ -34,7 +34,13 @@ beforeEach(async () => {
   const { logs } = recordLogs();
   connection = new RedisConnection({ host: "127.0.0.1", port: address.port, timeoutMs: TIMEOUT_MS }, logs);
   store = new RedisQuotaStore(connection, new Keys("test"), { ttlSeconds: 300, missingLimit: 100 });
-  const snapshot = { quota: { used: 0, limit: 1_000_000 }, version: 1, asOfMs: Date.now(), marker: 0, created: 0 };
+  const snapshot = {
+    quota: { used: 0, limit: 1_000_000 },
+    version: 1,
+    asOfMs: Date.now(),
+    marker: 0,
+    created: 0,
+  };
   for (const id of IDS) await store.apply(id, snapshot);
   // Only now is it sure that the primary sends its changes.
   await waitFor(async () => (await ofReplica.dbsize()) === IDS.length, { what: "the replica to have all" });
@@ -54,7 +60,8 @@ async function underLoad(promote: () => Promise<unknown>) {
   await waitFor(() => accepted() > 500, { what: "consumptions" });
   const startedMs = performance.now();
   await promote();
-  const writes = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await ofReplica.info("commandstats"))?.[1]);
+  const writes = async () =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await ofReplica.info("commandstats"))?.[1]);
   await waitFor(async () => (await writes()) > 100, { what: "the promoted replica to be asked" });
   const after = accepted();
   await waitFor(() => accepted() > after + 500, { what: "consumptions after the promotion" });

@@ -72,7 +72,11 @@ export class QuotaSync {
     const visits = new Map<string, number>();
     let passedOver = 0;
     for (;;) {
-      const page = await this.redisStore.dirtyProviders(dirtyKey, { untilMs, offset: passedOver, count: PAGE });
+      const page = await this.redisStore.dirtyProviders(dirtyKey, {
+        untilMs,
+        offset: passedOver,
+        count: PAGE,
+      });
       if (page.length === 0) break;
       const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
       passedOver += page.length - due.length;

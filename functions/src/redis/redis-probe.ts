@@ -121,7 +121,8 @@ function parseInfo(text: string): RedisInfo {
 function inAll(servers: readonly RedisInfo[]): RedisInfo {
   const [first] = servers;
   if (servers.length === 1) return first!;
-  const sum = (field: (server: RedisInfo) => number) => servers.reduce((total, each) => total + field(each), 0);
+  const sum = (field: (server: RedisInfo) => number) =>
+    servers.reduce((total, each) => total + field(each), 0);
   const least = (field: (server: RedisInfo) => number) => Math.min(...servers.map(field));
   return {
     masters: servers.length,
@@ -134,7 +135,8 @@ function inAll(servers: readonly RedisInfo[]): RedisInfo {
       ? 0
       : sum(({ maxMemoryBytes }) => maxMemoryBytes),
     memoryShare: Math.max(...servers.map(({ memoryShare }) => memoryShare)),
-    evictionPolicy: (servers.find(({ evictionPolicy }) => evictionPolicy !== "noeviction") ?? first!).evictionPolicy,
+    evictionPolicy: (servers.find(({ evictionPolicy }) => evictionPolicy !== "noeviction") ?? first!)
+      .evictionPolicy,
     evictedKeys: sum(({ evictedKeys }) => evictedKeys),
     connectedClients: sum(({ connectedClients }) => connectedClients),
     maxClients: sum(({ maxClients }) => maxClients),
