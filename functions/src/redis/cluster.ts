@@ -65,15 +65,15 @@ export class RedisCluster implements RedisServers {
           if (slots === this.slots && !isAnswer(error.cause)) this.discoverLater(node);
           throw error;
         }
-        send = command;
-        if (redirection.kind === "try-again") await sleep(Math.min(TRY_AGAIN_MS, this.timeLeftMs(beganMs)));
-        else {
-          address = redirection.address;
-          if (redirection.kind === "ask") send = asking(command);
-          else {
-            this.slots.move(slot, address);
-            this.discoverLater();
-          }
+        if (redirection.kind === "try-again") {
+          await sleep(Math.min(TRY_AGAIN_MS, this.timeLeftMs(beganMs)));
+          continue;
+        }
+        address = redirection.address;
+        send = redirection.kind === "ask" ? asking(command) : command;
+        if (redirection.kind === "moved") {
+          this.slots.move(slot, address);
+          this.discoverLater();
         }
       }
     }
