@@ -34,6 +34,7 @@ const TASKS = {
     commands: () => ["functions", ".", "tests"].map((project) => [...TSC, "--project", project, "--noEmit"]),
   },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
+  docs: { commands: () => [["scripts/param-tables.mjs"]] },
   build: { built: true, commands: () => [] },
   pack: { built: true, commands: () => [["scripts/pack.mjs"]] },
 };

@@ -139,7 +139,7 @@ test("samples reach every entry, whatever else is in Redis", async () => {
   const ids = Array.from({ length: 1000 }, (_, i) => `p${i}`);
   const snapshot = { quota: { used: 1, limit: 2 }, version: 1, created: 0, marker: 0, asOfMs: Date.now() };
   await Promise.all(ids.map((id) => redisStore.apply(id, snapshot)));
-  await redis.set(keys.rateLimit("by-subject", "f1000", "x}:q:p1"), 1);
+  await redis.set(`${keys.blocks(0, "by-subject")}:x}:q:p1`, 1);
   const reached = new Set<string>();
   for (let i = 0; i < 1000 && reached.size < ids.length; i++) {
     for (const { providerId } of await redisStore.sample(100)) reached.add(providerId);

@@ -91,6 +91,7 @@ test("random sequences: the Lua and the pure functions give the same answers", a
     algorithm: fc.constantFrom(...ALGORITHMS),
     limit: fc.integer({ min: 0, max: 12 }),
     windowMs: fc.constantFrom(1, 7, 1000, 60_000),
+    burst: fc.integer({ min: 1, max: 30 }),
   });
   const operation = fc.record({
     subject: fc.constantFrom("a", "b"),
@@ -109,8 +110,11 @@ test("random sequences: the Lua and the pure functions give the same answers", a
         selector: ({ algorithm, windowMs }) => `${algorithm} ${windowMs}`,
       }),
       fc.array(turn, { minLength: 1, maxLength: 12 }),
-      async (limits, turns) => {
+      async (numbers, turns) => {
         let now = EPOCH_MS;
+        const limits = numbers.map(({ burst, ...each }) =>
+          each.algorithm === "token-bucket" ? { ...each, burst } : each,
+        );
         const { limits: subjectLimits } = policyOf(limits);
         const clock = () => now;
         const keys = new Keys(uniquePrefix());
@@ -207,10 +211,13 @@ test.each(ALGORITHMS)(
 describe("in Redis", () => {
   test.each(ALGORITHMS)("%s: no key is without a TTL, whatever was done", async (algorithm) => {
     const { limits } = policyOf([{ algorithm, limit: 5, window: "1 h" }]);
-    const { limits: several } = policyOf([
-      { algorithm, limit: 5, window: "1 h" },
-      { ...HOUR, limit: 9, window: "2 h" },
-    ]);
+    const { limits: several } = policyOf(
+      [
+        { algorithm, limit: 5, window: "1 h" },
+        { ...HOUR, limit: 9, window: "2 h" },
+      ],
+      { name: "several" },
+    );
     for (const each of [limits, several]) {
       for (let i = 0; i < 7; i++) await store.take(each, "alice", REQUEST);
       await store.refund(each, "alice", 2);
@@ -222,7 +229,8 @@ describe("in Redis", () => {
       await store.take(each, "nobody", { cost: 1, peek: true });
     }
     const keys = await redis.keys(`${prefix}:*`);
-    expect(keys).toHaveLength(4);
+    // For each policy the blocks, and a hash for each limit.
+    expect(keys).toHaveLength(5);
     for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
   });
 
@@ -239,19 +247,45 @@ describe("in Redis", () => {
     }
   });
 
-  test("a key of another kind, or an entry of another length, counts as none and fails nobody else", async () => {
+  test("keys of another kind in place of the hashes and records of another length count as none, and give way", async () => {
     const { limits } = policyOf([{ ...HOUR, limit: 2 }]);
-    const keys = new Keys(prefix);
-    await redis.hset(keys.rateLimit("p", "f3600000", "list"), "x", 1);
-    await redis.set(keys.rateLimit("p", "f3600000", "short"), "x");
-    const decisions = await Promise.all(
-      ["list", "short", "alice"].map((subject) => store.take(limits, subject, REQUEST)),
-    );
-    expect(decisions.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
-      [true, 1],
-      [true, 1],
-      [true, 1],
-    ]);
+    const hashes = new Keys(prefix).charges(0, "p", "f3600000");
+    for (const key of hashes) await redis.set(key, "x");
+    expect(await store.take(limits, "alice", REQUEST)).toMatchObject({ allowed: true, remaining: 1 });
+    expect(await store.take(limits, "alice", REQUEST)).toMatchObject({ allowed: true, remaining: 0 });
+    expect((await store.take(limits, "alice", REQUEST)).allowed).toBe(false);
+    // A record of another length fails nobody else's request.
+    for (const key of hashes) if ((await redis.type(key)) === "hash") await redis.hset(key, "bob", "x");
+    const [bob, carol] = await Promise.all(["bob", "carol"].map((name) => store.take(limits, name, REQUEST)));
+    expect(bob).toMatchObject({ allowed: true, remaining: 1 });
+    expect(carol).toMatchObject({ allowed: true, remaining: 1 });
+  });
+
+  test("a hash holds one generation: the next but one takes its place, and a window's goes with the next", async () => {
+    let now = EPOCH_MS;
+    const clock = () => now;
+    const held = new RedisRateLimitStore(holdClock(redis, clock), new Keys(prefix), clock);
+    const subjectsOf = async (shape: string) => {
+      const hashes = new Keys(prefix).charges(0, "p", shape).map((hash) => redis.hkeys(hash));
+      return (await Promise.all(hashes)).map((fields) => fields.filter((field) => field !== "").join());
+    };
+    const shapes = { "fixed-window": "f1000", "sliding-window": "s1000", "token-bucket": "t1000x3" } as const;
+    const held4: Record<string, string[][]> = {};
+    for (const algorithm of ALGORITHMS) {
+      const burst = algorithm === "token-bucket" ? { burst: 6 } : {};
+      const { limits } = policyOf([{ algorithm, limit: 2, windowMs: 1000, ...burst }]);
+      now = EPOCH_MS;
+      held4[algorithm] = [];
+      for (const subject of ["a", "b", "c", "d"]) {
+        await held.take(limits, subject, REQUEST);
+        held4[algorithm].push(await subjectsOf(shapes[algorithm]));
+        now += limits.limits[0]!.spanMs;
+      }
+    }
+    const taking = [["a", ""], ["a", "b"], ["c", "b"], ["c", "d"]]; // prettier-ignore
+    expect(held4["sliding-window"]).toEqual(taking);
+    expect(held4["token-bucket"]).toEqual(taking);
+    expect(held4["fixed-window"]).toEqual([["a", ""], ["", "b"], ["c", ""], ["", "d"]]); // prettier-ignore
   });
 
   test("SCRIPT FLUSH and a restart under load: answers go on, and from Redis again", async () => {

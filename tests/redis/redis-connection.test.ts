@@ -307,21 +307,21 @@ test("nothing is sent once the time is up, where a script's text follows upon it
     },
   });
   const { connection } = connectTo(proxy);
-  const input = { entry: "entry", untilMs: Date.now() + 60_000, bytes: 40 };
+  const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
   const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.outcome).toBe("unknown");
   replyLate();
   await new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
   expect(sent.filter((request) => request.includes("evalsha"))).toHaveLength(1);
   expect(sent.filter((request) => /\beval\b/.test(request))).toEqual([]);
-  expect(await direct.exists("entry")).toBe(0);
+  expect(await direct.exists("blocks")).toBe(0);
 });
 
 test("a full server refuses without effect", async () => {
   const server = await startRedis({ args: ["--maxmemory", "1"] });
   closing.push(() => server.stop());
   const { connection } = connectTo(server.port);
-  const input = { entry: "entry", untilMs: Date.now() + 60_000, bytes: 40 };
+  const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
   const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.message).toContain("OOM");
   expect(error.outcome).toBe("not-executed");
@@ -332,9 +332,9 @@ test("a script survives SCRIPT FLUSH", async () => {
   const direct = directTo(server.port);
   const { connection } = connectTo(server.port);
   const write = async () => {
-    const entry = uniquePrefix();
-    await runScript(connection, blockSubject, { entry, untilMs: Date.now() + 60_000, bytes: 40 });
-    return direct.exists(entry);
+    const blocks = uniquePrefix();
+    await runScript(connection, blockSubject, { blocks, subject: "alice", untilMs: Date.now() + 60_000 });
+    return direct.exists(blocks);
   };
   expect(await write()).toBe(1);
   await direct.script("FLUSH");

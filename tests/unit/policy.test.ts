@@ -26,7 +26,7 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
       policy: "ai-chat",
       shape: "f60000",
       blockedUntilMs: 0,
-      limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000, capacity: 10 }],
+      limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000, capacity: 10, spanMs: 60_000 }],
     },
     overrides: new Map(),
   });

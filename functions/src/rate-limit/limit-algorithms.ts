@@ -8,12 +8,19 @@ export interface Limit {
   readonly windowMs: number;
   /** Cost allowed at once: of a token bucket its burst, else the limit. */
   readonly capacity: number;
+  /** How long what is charged counts at most, in whole windows: of a token bucket until it has drained, else one. */
+  readonly spanMs: number;
+}
+
+/** Of what kind a limit's counts are: those of another kind cannot go on from them. */
+export function shapeOf({ algorithm, windowMs, spanMs }: Limit): string {
+  return `${algorithm[0]}${windowMs}${spanMs === windowMs ? "" : `x${spanMs / windowMs}`}`;
 }
 
 /** The limits of one subject under a policy. Objects are compared by identity: alike ones are decided together. */
 export interface SubjectLimits {
   readonly policy: string;
-  /** Algorithms and windows, as part of the key: entries of another shape are other entries. */
+  /** Algorithms and windows: entries of another shape are other entries. */
   readonly shape: string;
   /** Unix time in milliseconds; until then everything is refused. */
   readonly blockedUntilMs: number;
@@ -21,8 +28,8 @@ export interface SubjectLimits {
 }
 
 /**
- * What is known of one subject under a policy: `expiresAtMs` (of the key in Redis), `blockedUntilMs`, then three numbers
- * for each limit: `time` (Unix ms), `charged` and `before`.
+ * What is known of one subject under a policy: `blockedUntilMs`, then three numbers for each limit: `time` (Unix ms),
+ * `charged` and `before`.
  *
  * - fixed-window: `charged` is the cost in the window that begins at `time`. Windows are aligned to the Unix epoch.
  * - sliding-window: the same, and `before` is the cost in the window before.
@@ -30,15 +37,11 @@ export interface SubjectLimits {
  */
 export type RateLimitEntry = number[];
 
-const HEADER = 2;
+const HEADER = 1;
 const PER_LIMIT = 3;
 
-export function entrySize({ limits }: SubjectLimits): number {
-  return HEADER + PER_LIMIT * limits.length;
-}
-
-export function emptyEntry(limits: SubjectLimits): RateLimitEntry {
-  return new Array<number>(entrySize(limits)).fill(0);
+export function emptyEntry({ limits }: SubjectLimits): RateLimitEntry {
+  return new Array<number>(HEADER + PER_LIMIT * limits.length).fill(0);
 }
 
 /**
@@ -103,7 +106,7 @@ export function charge({ limits }: SubjectLimits, entry: RateLimitEntry, cost: n
 }
 
 export function blockedUntilMs(limits: SubjectLimits, entry: RateLimitEntry): number {
-  return Math.max(limits.blockedUntilMs, entry[1]!);
+  return Math.max(limits.blockedUntilMs, entry[0]!);
 }
 
 /** In how long a limit's capacity may be used: its window, or the time in which its bucket fills. */
@@ -166,7 +169,7 @@ function resetAtMs(limit: Limit, entry: RateLimitEntry, at: number, nowMs: numbe
 
 /** Until when an entry is needed that was brought to `nowMs`. */
 export function neededUntilMs({ limits }: SubjectLimits, entry: RateLimitEntry, nowMs: number): number {
-  let untilMs = entry[1]!;
+  let untilMs = entry[0]!;
   for (let i = 0, at = HEADER; i < limits.length; i++, at += PER_LIMIT) {
     const { algorithm, windowMs } = limits[i]!;
     const endMs = resetAtMs(limits[i]!, entry, at, nowMs);

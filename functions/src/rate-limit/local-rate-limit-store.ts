@@ -48,7 +48,7 @@ export class LocalRateLimitStore implements RateLimitStore {
   block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
     const nowMs = this.now();
     const entry = this.entry(limits, subject, nowMs);
-    entry[1] = untilMs;
+    entry[0] = untilMs;
     this.keep(limits, subject, entry, nowMs);
     return Promise.resolve();
   }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { CALLERS_NAME, describeIssues, show } from "../validation";
-import type { Limit, SubjectLimits } from "./limit-algorithms";
+import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MAX_WINDOW_MS = 366 * DAY_MS;
@@ -54,7 +54,7 @@ const limitSchema = z
     error: "burst with token-bucket only",
     path: ["burst"],
   })
-  .transform(({ algorithm, limit, window, windowMs, burst }): Limit => ({
+  .transform(({ algorithm, limit, window, windowMs, burst }) => ({
     algorithm,
     limit,
     windowMs: (window ?? windowMs)!,
@@ -211,27 +211,42 @@ type DeepReadonly<T> = { readonly [K in keyof T]: DeepReadonly<T[K]> };
 export type PolicyInput = DeepReadonly<z.input<typeof policySchema>>;
 
 function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof policySchema>): Policy {
-  // Counts go on when a limit changes, and begin anew when what they count does.
-  const shape = limits.map(({ algorithm, windowMs }) => `${algorithm[0]}${windowMs}`).join("+");
-  const own = ({ limits: numbers, blockedUntil = 0 }: z.infer<typeof overrideSchema>): SubjectLimits => ({
-    policy: name,
-    shape,
-    blockedUntilMs: blockedUntil,
-    limits: limits.map((each, i) => overridden(each, numbers?.[i])),
-  });
+  const own = overrides.map((override) => limits.map((each, i) => overridden(each, override.limits?.[i])));
+  const spansMs = limits.map((each, i) => spanMs([each, ...own.map((those) => those[i]!)]));
+  const compiled = (those: readonly Numbers[], blockedUntilMs: number): SubjectLimits => {
+    const subjectLimits = those.map((each, i): Limit => ({ ...each, spanMs: spansMs[i]! }));
+    // Counts go on when a limit changes, and begin anew when what they count does.
+    return {
+      policy: name,
+      shape: subjectLimits.map(shapeOf).join("+"),
+      blockedUntilMs,
+      limits: subjectLimits,
+    };
+  };
   return {
     name,
     by,
     onRedisFailure,
-    limits: { policy: name, shape, blockedUntilMs: 0, limits },
-    overrides: new Map(overrides.map((override) => [override.subject, own(override)])),
+    limits: compiled(limits, 0),
+    overrides: new Map(
+      overrides.map(({ subject, blockedUntil = 0 }, i) => [subject, compiled(own[i]!, blockedUntil)]),
+    ),
   };
 }
 
+/** A limit as it is written, for anybody or for one subject. */
+type Numbers = z.infer<typeof limitSchema>;
+
 /** A limit with another number; its burst grows and shrinks with it. */
-function overridden(each: Limit, limit = each.limit): Limit {
+function overridden(each: Numbers, limit = each.limit): Numbers {
   if (limit === each.limit) return each;
   const burst = each.limit === 0 ? limit : Math.ceil((each.capacity / each.limit) * limit);
   const most = Math.floor(MAX_PRODUCT / each.windowMs);
   return { ...each, limit, capacity: Math.min(burst, most) };
+}
+
+/** How long what is charged counts at most, by the limits of a policy's subjects. */
+function spanMs(limits: readonly Numbers[]): number {
+  const windows = limits.map(({ limit, capacity }) => (limit === 0 ? 1 : Math.ceil(capacity / limit)));
+  return limits[0]!.windowMs * Math.max(1, ...windows);
 }

@@ -1,36 +1,23 @@
 import { LRUCache } from "lru-cache";
 
-import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
-import { blockSubject, takeLimit, takeLimits } from "../redis/lua.generated";
+import { blockSubject, resetSubject, takeLimit, takeLimits } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
   advance,
   charge,
-  entrySize,
+  emptyEntry,
+  shapeOf,
   type Algorithm,
   type RateLimitEntry,
   type SubjectLimits,
 } from "./limit-algorithms";
 import type { RateLimitStore } from "./rate-limit-store";
+import { RequestBatcher, type Asker, type Operation, type RequestGroup } from "./request-batcher";
 
-interface Question {
-  readonly limits: SubjectLimits;
-  readonly subject: string;
-  readonly operation: Operation;
-  readonly cost: number;
-}
-
-/** Questions alike about one subject: one entry of the script, with as many answers. */
-interface Alike {
-  readonly question: Question;
-  readonly indexes: number[];
-}
-
-const OPERATIONS = { peek: 0, take: 1, refund: 2 } as const;
-type Operation = keyof typeof OPERATIONS;
+const OPERATIONS: Readonly<Record<Operation, number>> = { peek: 0, take: 1, refund: 2 };
 
 const ALGORITHMS: Readonly<Record<Algorithm, number>> = {
   "fixed-window": 1,
@@ -39,9 +26,6 @@ const ALGORITHMS: Readonly<Record<Algorithm, number>> = {
 };
 
 const BYTES_PER_NUMBER = 8;
-
-/** So many questions travel as one: with more, few callers would have Node.js and Redis wait for each other. */
-const BATCH = 16;
 
 /** Refused subjects remembered at most. */
 const MAX_REFUSALS = 10_000;
@@ -58,6 +42,13 @@ interface Refusal {
   readonly askedMs: number;
 }
 
+/** What a script is told of the limits of a subject. */
+interface ScriptLimits {
+  /** By bucket. */
+  readonly keys: (readonly string[])[];
+  readonly args: readonly string[];
+}
+
 /**
  * Counts in Redis, shared by all instances, on Redis's own clock. Throws RedisUnavailableError.
  *
@@ -66,7 +57,9 @@ interface Refusal {
  */
 export class RedisRateLimitStore implements RateLimitStore {
   private readonly refusals = new LRUCache<string, Refusal>({ max: MAX_REFUSALS });
-  private readonly questions: Batcher<Question, Decision>;
+  private readonly requests: RequestBatcher;
+  private readonly bucketOf: (subject: string) => number;
+  private readonly scriptLimits = new WeakMap<SubjectLimits, ScriptLimits>();
 
   constructor(
     private readonly redis: RedisServers,
@@ -74,85 +67,110 @@ export class RedisRateLimitStore implements RateLimitStore {
     /** A clock that is never set, in milliseconds. */
     private readonly monotonicMs: () => number = () => performance.now(),
   ) {
-    const bucketOf = redis.isCluster ? ({ subject }: Question) => keys.bucketOf(subject) : undefined;
-    this.questions = new Batcher((questions) => this.answer(questions), BATCH, bucketOf);
+    // Where no cluster asks for several, all subjects share one bucket: a batch then needs few commands.
+    this.bucketOf = redis.isCluster ? (subject) => keys.bucketOf(subject) : () => 0;
+    this.requests = new RequestBatcher(
+      (groups) => this.run(groups),
+      (groups, reply, sentMs) => this.deal(groups, reply, sentMs),
+      this.bucketOf,
+      monotonicMs,
+    );
   }
 
   take(limits: SubjectLimits, subject: string, { cost, peek }: RateLimitRequest): Promise<Decision> {
     const remembered = this.refusals.size > 0 ? this.refuseAgain(limits, subject, cost) : undefined;
     if (remembered !== undefined) return Promise.resolve(remembered);
-    return this.questions.ask({ limits, subject, operation: peek ? "peek" : "take", cost });
+    return this.requests.ask(limits, subject, peek ? "peek" : "take", cost);
   }
 
   async refund(limits: SubjectLimits, subject: string, cost: number): Promise<void> {
-    await this.change(limits, subject, () =>
-      this.questions.ask({ limits, subject, operation: "refund", cost }),
-    );
+    await this.change(limits, subject, () => this.requests.ask(limits, subject, "refund", cost));
   }
 
   async reset(limits: SubjectLimits, subject: string): Promise<void> {
-    const key = this.key(limits, subject);
-    await this.change(limits, subject, () => this.redis.runFor(key, (redis) => redis.del(key)));
-  }
-
-  async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
-    const entry = this.key(limits, subject);
-    const bytes = entrySize(limits) * BYTES_PER_NUMBER;
+    const [blocks, ...hashes] = this.keysOf(limits, this.bucketOf(subject));
     await this.change(limits, subject, () =>
-      runScript(this.redis, blockSubject, { entry, untilMs: Math.ceil(untilMs), bytes }),
+      runScript(this.redis, resetSubject, { blocks: blocks!, hashes, subject }),
     );
   }
 
-  private async answer(questions: readonly Question[]): Promise<Decision[]> {
-    const answers = new Array<Decision>(questions.length);
-    const { single, several } = group(questions);
-    await Promise.all([
-      single.length > 0 && this.run(takeLimit, single, answers),
-      several.length > 0 && this.run(takeLimits, several, answers),
-    ]);
-    return answers;
+  async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
+    const blocks = this.keys.blocks(this.bucketOf(subject), limits.policy);
+    await this.change(limits, subject, () =>
+      runScript(this.redis, blockSubject, { blocks, subject, untilMs: Math.ceil(untilMs) }),
+    );
   }
 
-  private async run(
-    script: typeof takeLimit | typeof takeLimits,
-    groups: readonly Alike[][],
-    answers: Decision[],
-  ): Promise<void> {
-    const entries: string[] = [];
-    const args: number[] = [];
-    for (const alikes of groups) {
-      const { question, indexes } = alikes[0]!;
-      const { limits, cost, operation } = question;
-      args.push(alikes.length, indexes.length, cost, OPERATIONS[operation], limits.blockedUntilMs);
-      if (script === takeLimits) args.push(limits.limits.length);
-      for (const { algorithm, limit, windowMs, capacity } of limits.limits)
-        args.push(ALGORITHMS[algorithm], limit, windowMs, capacity);
-      for (const { question: each } of alikes) entries.push(this.key(limits, each.subject));
+  private run(groups: readonly RequestGroup[]): Promise<Buffer> {
+    const script = groups[0]!.limits.limits.length === 1 ? takeLimit : takeLimits;
+    const hashes: string[] = [];
+    const args: (string | number)[] = [];
+    for (const { limits, operation, cost, bucket, requests } of groups) {
+      hashes.push(...this.keysOf(limits, bucket));
+      const { times: timesOfFirst } = requests[0]!;
+      const isListed = requests.some(({ times }) => times !== timesOfFirst);
+      args.push(
+        requests.length,
+        isListed ? 0 : timesOfFirst,
+        cost,
+        OPERATIONS[operation],
+        ...this.ofLimits(limits).args,
+      );
+      for (const { subject } of requests) args.push(subject);
+      if (isListed) for (const { times } of requests) args.push(times);
     }
-    const askedMs = this.monotonicMs();
-    const reply = await runScriptForBuffer(this.redis, script, { entries, groups: args });
-    this.deal(groups, numbersOf(reply), askedMs, answers);
+    return runScriptForBuffer(this.redis, script, { hashes, groups: args });
   }
 
-  /** What the script did with each entry is done again with what it was before, and so each question gets its answer. */
-  private deal(groups: readonly Alike[][], reply: Float64Array, askedMs: number, answers: Decision[]): void {
-    const nowMs = reply[0]!;
-    let at = 1;
-    for (const alikes of groups) {
-      const { limits, operation, cost } = alikes[0]!.question;
-      const size = entrySize(limits);
-      const request = { cost, peek: operation !== "take" };
-      for (const { question, indexes } of alikes) {
-        const entry: RateLimitEntry = [];
-        for (let i = 0; i < size; i++) entry.push(reply[at + i]!);
-        at += size;
-        advance(limits, entry, nowMs);
-        if (operation === "refund") charge(limits, entry, -cost * indexes.length);
-        for (const index of indexes) answers[index] = decide(limits, entry, request, nowMs, "redis");
-        if (!answers[indexes.at(-1)!]!.allowed && operation !== "refund")
-          this.refusals.set(memoryKey(limits, question.subject), { limits, entry, nowMs, askedMs });
+  private deal(groups: readonly RequestGroup[], reply: Buffer, askedMs: number): void {
+    let at = BYTES_PER_NUMBER;
+    for (const group of groups) at = this.dealGroup(group, reply, at, askedMs);
+  }
+
+  /**
+   * What the script did with each record is done again with what it was before, and so each request gets its answer.
+   *
+   * @param numbers the reply: little-endian doubles
+   * @param at where the group begins in it
+   * @returns where the next one does
+   */
+  private dealGroup(
+    { limits, operation, cost, requests }: RequestGroup,
+    numbers: Buffer,
+    at: number,
+    askedMs: number,
+  ): number {
+    const nowMs = numbers.readDoubleLE(0);
+    const hasBlocks = numbers.readDoubleLE(at) === 1;
+    const blocksAt = at + BYTES_PER_NUMBER;
+    const limitsAt = blocksAt + (hasBlocks ? BYTES_PER_NUMBER * requests.length : 0);
+    const bytesPerLimit = BYTES_PER_NUMBER * (1 + 2 * requests.length);
+    const request = { cost, peek: operation !== "take" };
+    const entry = emptyEntry(limits);
+    for (let i = 0; i < requests.length; i++) {
+      entry[0] = hasBlocks ? numbers.readDoubleLE(blocksAt + BYTES_PER_NUMBER * i) : 0;
+      for (let j = 0, to = 1; j < limits.limits.length; j++, to += 3) {
+        const limitAt = limitsAt + bytesPerLimit * j;
+        const recordAt = limitAt + BYTES_PER_NUMBER * (1 + 2 * i);
+        const other = numbers.readDoubleLE(recordAt + BYTES_PER_NUMBER);
+        const isBucket = limits.limits[j]!.algorithm === "token-bucket";
+        entry[to] = isBucket ? other : numbers.readDoubleLE(limitAt);
+        entry[to + 1] = numbers.readDoubleLE(recordAt);
+        entry[to + 2] = isBucket ? 0 : other;
       }
+      const { subject, times, first } = requests[i]!;
+      advance(limits, entry, nowMs);
+      if (operation === "refund") charge(limits, entry, -cost * times);
+      let isAllowed = true;
+      for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) {
+        const decision = decide(limits, entry, request, nowMs, "redis");
+        isAllowed = decision.allowed;
+        asker.resolve(decision);
+      }
+      if (!isAllowed && operation !== "refund")
+        this.refusals.set(memoryKey(limits, subject), { limits, entry: entry.slice(), nowMs, askedMs });
     }
+    return limitsAt + bytesPerLimit * limits.limits.length;
   }
 
   /** The refusal that follows from one remembered, if one does. */
@@ -182,59 +200,32 @@ export class RedisRateLimitStore implements RateLimitStore {
     }
   }
 
-  private key({ policy, shape }: SubjectLimits, subject: string): string {
-    return this.keys.rateLimit(policy, shape, subject);
+  private keysOf(limits: SubjectLimits, bucket: number): readonly string[] {
+    const { policy } = limits;
+    return (this.ofLimits(limits).keys[bucket] ??= [
+      this.keys.blocks(bucket, policy),
+      ...limits.limits.flatMap((each) => this.keys.charges(bucket, policy, shapeOf(each))),
+    ]);
   }
-}
 
-/** Groups of questions alike but for the subject, for the script of one limit and for that of several. */
-interface Grouped {
-  readonly single: Alike[][];
-  readonly several: Alike[][];
-}
-
-function group(questions: readonly Question[]): Grouped {
-  const kinds = new Map<string, Map<string, Alike>>();
-  const ids = new Map<SubjectLimits, number>();
-  let last: Question | undefined;
-  let kind: Map<string, Alike> | undefined;
-  for (const [i, question] of questions.entries()) {
-    const { limits, operation, cost, subject } = question;
-    if (kind === undefined || limits !== last?.limits || operation !== last.operation || cost !== last.cost) {
-      if (!ids.has(limits)) ids.set(limits, ids.size);
-      const id = `${ids.get(limits)} ${operation} ${cost}`;
-      kind = kinds.get(id);
-      if (kind === undefined) kinds.set(id, (kind = new Map()));
-      last = question;
+  private ofLimits(limits: SubjectLimits): ScriptLimits {
+    let known = this.scriptLimits.get(limits);
+    if (known === undefined) {
+      const { blockedUntilMs } = limits;
+      const numbers = limits.limits.flatMap(({ algorithm, limit, windowMs, capacity, spanMs }) => [
+        ALGORITHMS[algorithm],
+        limit,
+        windowMs,
+        capacity,
+        spanMs,
+      ]);
+      known = { keys: [], args: [blockedUntilMs, limits.limits.length, ...numbers].map(String) };
+      this.scriptLimits.set(limits, known);
     }
-    const alike = kind.get(subject);
-    if (alike === undefined) kind.set(subject, { question, indexes: [i] });
-    else alike.indexes.push(i);
+    return known;
   }
-  const grouped: Grouped = { single: [], several: [] };
-  for (const each of kinds.values()) {
-    const groups = byTimes(each.values());
-    const { limits } = groups[0]![0]!.question.limits;
-    (limits.length === 1 ? grouped.single : grouped.several).push(...groups);
-  }
-  return grouped;
-}
-
-function byTimes(alikes: Iterable<Alike>): Alike[][] {
-  const groups = new Map<number, Alike[]>();
-  for (const alike of alikes) {
-    const those = groups.get(alike.indexes.length);
-    if (those === undefined) groups.set(alike.indexes.length, [alike]);
-    else those.push(alike);
-  }
-  return [...groups.values()];
 }
 
 function memoryKey({ policy, shape }: SubjectLimits, subject: string): string {
   return `${policy}:${shape}:${subject}`;
-}
-
-function numbersOf(reply: Buffer): Float64Array {
-  // A copy, as the numbers must begin at a multiple of 8 bytes; every machine of Cloud Functions is little-endian.
-  return new Float64Array(new Uint8Array(reply).buffer);
 }

@@ -90,9 +90,15 @@ export class Keys {
     return `${this.bucket(sessionId)}:s:${sessionId}`;
   }
 
-  /** String with what a subject was charged under a policy; the shape of its limits tells old counts from new. */
-  rateLimit(policy: string, shape: string, subject: string): string {
-    return `${this.bucket(subject)}:r:${policy}:${shape}:${subject}`;
+  /** Sorted set of the subjects of a bucket that are blocked under a policy, by until when (Unix ms). */
+  blocks(bucket: number, policy: string): string {
+    return `${this.buckets[bucket]!}:r:${policy}:blocks`;
+  }
+
+  /** Two hashes that take turns to hold what the subjects of a bucket were charged under a limit of a policy. */
+  charges(bucket: number, policy: string, shape: string): [string, string] {
+    const limit = `${this.buckets[bucket]!}:r:${policy}:${shape}`;
+    return [`${limit}:0`, `${limit}:1`];
   }
 
   /** The number of the bucket of a provider, session or subject, whose keys may be used together on a cluster. */

@@ -34,10 +34,7 @@ export function runScript<D extends ScriptDefinition>(
   script: D,
   input: ScriptInput<D>,
 ): Promise<unknown> {
-  return run(servers, script, input, {
-    evalsha: (redis, ...call) => redis.evalsha(...call),
-    eval: (redis, ...call) => redis.eval(...call),
-  });
+  return run(servers, script, input, "evalsha", "eval") as Promise<unknown>;
 }
 
 /** {@link runScript} for a script that returns one string of packed numbers: cheaper to decode than an array of them. */
@@ -46,49 +43,41 @@ export function runScriptForBuffer<D extends ScriptDefinition>(
   script: D,
   input: ScriptInput<D>,
 ): Promise<Buffer> {
-  return run(servers, script, input, {
-    evalsha: (redis, ...call) => (redis as BinaryRedis).evalshaBuffer(...call),
-    eval: (redis, ...call) => (redis as BinaryRedis).evalBuffer(...call),
-  });
+  return run(servers, script, input, "evalshaBuffer", "evalBuffer") as Promise<Buffer>;
 }
 
-type EvalCall = [script: string, keys: number, ...rest: (string | number)[]];
+type Eval = (script: string, keysAndArgs: readonly (string | number)[]) => Promise<unknown>;
+type Evals = Readonly<Record<"evalsha" | "eval" | "evalshaBuffer" | "evalBuffer", Eval>>;
 
-/** ioredis has these, and leaves them out of its types. */
-type BinaryRedis = Redis & Record<"evalshaBuffer" | "evalBuffer", (...call: EvalCall) => Promise<Buffer>>;
-
-async function run<D extends ScriptDefinition, T>(
+async function run<D extends ScriptDefinition>(
   servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
-  commands: Readonly<Record<"evalsha" | "eval", (redis: Redis, ...call: EvalCall) => Promise<T>>>,
-): Promise<T> {
+  bySha1: keyof Evals,
+  byText: keyof Evals,
+): Promise<unknown> {
   const startedMs = performance.now();
-  const { keys, args } = order(script, input);
+  const call = keysAndArgs(script, input);
+  const [, key] = call as [keys: number, key: string];
+  // ioredis takes arrays in place of arguments, and has commands that return buffers; its types have neither.
+  const evals = (redis: Redis) => redis as unknown as Evals;
   try {
-    return await servers.runFor(keys[0]!, (redis) =>
-      commands.evalsha(redis, script.sha1, keys.length, ...keys, ...args),
-    );
+    return await servers.runFor(key, (redis) => evals(redis)[bySha1](script.sha1, call));
   } catch (error) {
     if (!(error instanceof RedisUnavailableError && error.cause.message.startsWith("NOSCRIPT"))) throw error;
-    return servers.runFor(
-      keys[0]!,
-      (redis) => commands.eval(redis, script.source, keys.length, ...keys, ...args),
-      startedMs,
-    );
+    return servers.runFor(key, (redis) => evals(redis)[byText](script.source, call), startedMs);
   }
 }
 
-function order<D extends ScriptDefinition>(script: D, input: ScriptInput<D>) {
+/** The number of keys, the keys and the arguments, in the script's order. */
+function keysAndArgs<D extends ScriptDefinition>(script: D, input: ScriptInput<D>): (string | number)[] {
   const named = input as Readonly<Record<string, string | number>>;
   const rest = input as Readonly<Record<string, readonly (string | number)[]>>;
-  const keys: string[] = [
-    ...script.keys.map((name) => named[name] as string),
-    ...(script.restKeys ? (rest[script.restKeys] as readonly string[]) : []),
-  ];
-  const args = [
-    ...script.args.map((name) => named[name]!),
-    ...(script.restArgs ? rest[script.restArgs]! : []),
-  ];
-  return { keys, args };
+  const restKeys = script.restKeys === null ? [] : rest[script.restKeys]!;
+  const call: (string | number)[] = [script.keys.length + restKeys.length];
+  for (const name of script.keys) call.push(named[name]!);
+  for (const key of restKeys) call.push(key);
+  for (const name of script.args) call.push(named[name]!);
+  if (script.restArgs !== null) for (const arg of rest[script.restArgs]!) call.push(arg);
+  return call;
 }

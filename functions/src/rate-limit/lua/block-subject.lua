@@ -1,24 +1,22 @@
--- Refuses all requests of a subject until a time, or ends that.
+-- Refuses all requests of a subject under a policy until a time, or ends that.
 --
--- KEYS[1] entry: string, see take-limits
--- ARGV[1] untilMs: Unix ms, whole; one that has passed ends a block
--- ARGV[2] bytes: length of an entry of the policy
+-- KEYS[1] blocks: sorted set of blocked subjects, by until when (Unix ms)
+-- ARGV[1] subject: who
+-- ARGV[2] untilMs: Unix ms, whole; one that has passed ends a block
 --
 -- Returns: nothing
--- Writes: entry
--- TTL: at least until untilMs
-local entry = KEYS[1]
-local untilMs = tonumber(ARGV[1])
-local bytes = tonumber(ARGV[2])
+-- Writes: blocks; those that have ended are removed
+-- TTL: until the last block ends
+local blocks = KEYS[1]
+local subject = ARGV[1]
+local untilMs = ARGV[2]
 
-local before = redis.call("GET", entry)
-local exists = before and #before == bytes
-local expiresAtMs = exists and struct.unpack("<d", before) or 0
 local time = redis.call("TIME")
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-local keptUntilMs = math.max(expiresAtMs, untilMs)
-if keptUntilMs > nowMs then
-  local rest = exists and string.sub(before, 17) or string.rep("\0", bytes - 16)
-  redis.call("SET", entry, struct.pack("<dd", keptUntilMs, untilMs) .. rest, "PXAT", keptUntilMs)
+redis.call("ZADD", blocks, untilMs, subject)
+redis.call("ZREMRANGEBYSCORE", blocks, "-inf", nowMs)
+local last = redis.call("ZRANGE", blocks, -1, -1, "WITHSCORES")
+if last[2] then
+  redis.call("PEXPIREAT", blocks, last[2])
 end
 return nil

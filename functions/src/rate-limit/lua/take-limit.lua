@@ -1,47 +1,70 @@
 -- Decides requests of subjects whose policy has one limit, and counts the allowed ones.
 --
--- KEYS[*] entries: string per subject of a policy, little-endian doubles: expiresAtMs, blockedUntilMs, then the state of
--- its limit: time (Unix ms), charged, before (see limit-algorithms.ts)
--- ARGV[*] groups: for requests alike, whose entries follow each other in KEYS: number of entries; of requests for each;
--- cost (positive integer); 0 to peek, 1 to take, 2 to refund; blockedUntilMs; algorithm (1 fixed-window, 2
--- sliding-window, 3 token-bucket), limit, windowMs, capacity
+-- KEYS[*] hashes: for each group: sorted set of blocked subjects by until when (Unix ms), and the limit's two hashes of
+-- records by subject: doubles charged and before, of a token bucket charged and time (see limit-algorithms.ts)
+-- ARGV[*] groups: for requests alike: number of subjects; of requests for each, or 0 if listed; cost (positive integer);
+-- 0 to peek, 1 to take, 2 to refund; until when all are refused (Unix ms); 1; algorithm (1 fixed-window, 2 sliding-window,
+-- 3 token-bucket), limit, windowMs, capacity, spanMs (of a generation); the subjects; their numbers of requests if listed
 --
--- Returns: a string of little-endian doubles: Redis's time, Unix ms; then each entry as it was before
--- Writes: entries of which a request is allowed, if it takes; those it refunds
--- TTL: until the limit does not need the entry; a later one only where that is not enough
--- Include: limit-state
-local call, unpackNumbers, packNumbers = redis.call, struct.unpack, struct.pack
-local BYTES = 40
-local NONE = string.rep("\0", BYTES)
-
+-- Returns: a string of doubles: Redis's time (Unix ms); for each group 1 if subjects are blocked, and then until when each
+-- is, or 0; when the generation began (Unix ms), and in it each record as it was before
+-- Writes: records of which a request is allowed, if it takes; those it refunds
+-- TTL: of a hash, two generations after its own
+-- Include: limit-hashes
 local reply = { packNumbers("<d", now) }
-local key = 0
-for arg = 1, #ARGV, 9 do
-  local count, times, cost, operation, blockedBefore = unpack(ARGV, arg, arg + 4)
-  local algorithm, limit, window, capacity = unpack(ARGV, arg + 5, arg + 8)
-  count, times, cost, operation, blockedBefore = count + 0, times + 0, cost + 0, operation + 0, blockedBefore + 0
-  algorithm, limit, window, capacity = algorithm + 0, limit + 0, window + 0, capacity + 0
-  local known = call("MGET", unpack(KEYS, key + 1, key + count))
+local said = 1
+
+local key, arg = 0, 0
+while arg < #ARGV do
+  local count, times, cost, operation, refusedUntil = unpack(ARGV, arg + 1, arg + 5)
+  local algorithm, limit, window, capacity, span = unpack(ARGV, arg + 7, arg + 11)
+  count, times, cost, operation, algorithm = count + 0, times + 0, cost + 0, operation + 0, algorithm + 0
+  limit, window, span = limit + 0, window + 0, span + 0
+  local first, last = arg + 12, arg + 11 + count
+  local blocks = blocksOf(key + 1, first, last)
+  local generation, hash, isHeld, before = openHashes(key + 2, span)
+  local start, tokens, takes = generation * span, algorithm == TOKENS, operation == TAKE and refusedUntil + 0 <= now
+  local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
+  local weight = now > start and window - now + start or window
+  local full, room1 = capacity * window, cost * window
+  local amount = tokens and room1 or cost
+  said = said + 1
+  reply[said] = packNumbers("<d", blocks and 1 or 0)
+  for i = 1, blocks and count or 0 do
+    blocks[i] = (blocks[i] or 0) + 0
+    said = said + 1
+    reply[said] = packNumbers("<d", blocks[i])
+  end
+  said = said + 1
+  reply[said] = packNumbers("<d", start)
+  local fields, n, earlier = {}, 0, nil
   for i = 1, count do
-    local entry = known[i]
-    local exists = entry and #entry == BYTES
-    entry = exists and entry or NONE
-    reply[key + i + 1] = entry
-    local expires, blocked, time, charged, before = unpackNumbers("<ddddd", entry)
-    local roomFor, needed, kept
-    time, charged, before, roomFor = advance(algorithm, limit, window, capacity, cost, time, charged, before)
-    local granted = grant(operation, times, roomFor, exists, blocked > blockedBefore and blocked or blockedBefore)
+    local record = records[i]
+    if not record or #record ~= RECORD_BYTES then
+      earlier = earlier or before and call("HMGET", before, unpack(ARGV, first, last)) or {}
+      record = carry(algorithm, earlier[i])
+    end
+    said = said + 1
+    reply[said] = record
+    local charged, other, room = roomOf(record, tokens, limit, window, weight, full)
+    local asked, granted = times == 0 and ARGV[last + i] + 0 or times, 0
+    if takes and room >= room1 and not (blocks and blocks[i] > now) then
+      granted = floor(room / room1)
+      granted = granted < asked and granted or asked
+    elseif operation == REFUND and record ~= NONE then
+      granted = -asked
+    end
     if granted ~= 0 then
-      charged, before, needed, kept =
-        charge(algorithm, limit, window, capacity, granted * cost, time, charged, before)
-      if exists and needed <= expires then
-        call("SETRANGE", KEYS[key + i], 16, packNumbers("<ddd", time, charged, before))
-      else
-        expires = max(kept, blocked)
-        call("SET", KEYS[key + i], packNumbers("<ddddd", expires, blocked, time, charged, before), "PXAT", expires)
-      end
+      fields[n + 1], fields[n + 2] = ARGV[first + i - 1], charge(charged, other, tokens, granted * amount)
+      n = n + 2
     end
   end
-  key = key + count
+  if n > 0 then
+    if not isHeld then
+      beginGeneration(generation, hash, before, algorithm, span)
+    end
+    call("HSET", hash, unpack(fields, 1, n))
+  end
+  key, arg = key + 3, times == 0 and last + count or last
 end
 return table.concat(reply)

@@ -1,61 +1,92 @@
 -- Decides requests of subjects whose policy has several limits, by all of them or none, and counts the allowed ones.
 --
--- KEYS[*] entries: string per subject of a policy, little-endian doubles: expiresAtMs, blockedUntilMs, then for each limit
--- its state, as in take-limit
--- ARGV[*] groups: as in take-limit, with the number of limits before the first, and each limit's algorithm, limit,
--- windowMs and capacity
+-- KEYS[*] hashes: as in take-limit, with two hashes for each limit
+-- ARGV[*] groups: as in take-limit, with the number of limits in place of the 1, and algorithm, limit, windowMs, capacity and
+-- spanMs for each
 --
--- Returns: a string of little-endian doubles: Redis's time, Unix ms; then each entry as it was before
--- Writes: entries of which a request is allowed, if it takes; those it refunds
--- TTL: until no limit needs the entry; a later one only where that is not enough
--- Include: limit-state
-local call, min = redis.call, math.min
+-- Returns: as take-limit, with beginning and records for each limit
+-- Writes: records of which a request is allowed, if it takes; those it refunds
+-- TTL: of a hash, two generations after its own
+-- Include: limit-hashes
+local reply = { packNumbers("<d", now) }
 
-local reply = { struct.pack("<d", now) }
+local function say(number)
+  reply[#reply + 1] = packNumbers("<d", number)
+end
+
+-- A limit's hash, what its records hold now, and how many requests of that cost each has room for.
+local function readLimit(key, numbers, cost, first, last)
+  local algorithm, limit, window, capacity, span = unpack(numbers)
+  local generation, hash, isHeld, before = openHashes(key, span)
+  local start, tokens = generation * span, algorithm == TOKENS
+  local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
+  local earlier = before and call("HMGET", before, unpack(ARGV, first, last)) or {}
+  local weight = now > start and window - now + start or window
+  local charged, other, rooms, exists = {}, {}, {}, {}
+  say(start)
+  for i = 1, last - first + 1 do
+    local record = records[i]
+    if not record or #record ~= RECORD_BYTES then
+      record = carry(algorithm, earlier[i])
+    end
+    reply[#reply + 1] = record
+    local room
+    charged[i], other[i], room = roomOf(record, tokens, limit, window, weight, capacity * window)
+    rooms[i], exists[i] = room / (cost * window), record ~= NONE
+  end
+  local function write(grants)
+    local fields = {}
+    for i, granted in pairs(grants) do
+      if granted > 0 or exists[i] then
+        local amount = granted * (tokens and cost * window or cost)
+        fields[#fields + 1] = ARGV[first + i - 1]
+        fields[#fields + 1] = charge(charged[i], other[i], tokens, amount)
+      end
+    end
+    if #fields > 0 and not isHeld then
+      beginGeneration(generation, hash, before, algorithm, span)
+    end
+    return #fields > 0 and call("HSET", hash, unpack(fields))
+  end
+  return rooms, write
+end
+
 local key, arg = 0, 0
 while arg < #ARGV do
-  local numbers = {}
-  for i = 1, 6 + 4 * ARGV[arg + 6] do
-    numbers[i] = ARGV[arg + i] + 0
+  local count, times, cost, operation, refusedUntil, limitCount = unpack(ARGV, arg + 1, arg + 6)
+  count, times, cost, operation = count + 0, times + 0, cost + 0, operation + 0
+  local first = arg + 7 + 5 * limitCount
+  local last = first + count - 1
+  local blocks = blocksOf(key + 1, first, last)
+  say(blocks and 1 or 0)
+  for i = 1, blocks and count or 0 do
+    blocks[i] = (blocks[i] or 0) + 0
+    say(blocks[i])
   end
-  local count, times, cost, operation, blockedBefore, limitCount = unpack(numbers, 1, 6)
-  local format = "<" .. string.rep("d", 2 + 3 * limitCount)
-  local bytes = 8 * (2 + 3 * limitCount)
-  local known = call("MGET", unpack(KEYS, key + 1, key + count))
+  local writes, least = {}, {}
+  for j = 1, limitCount do
+    local numbers = {}
+    for i = 1, 5 do
+      numbers[i] = ARGV[arg + 1 + 5 * j + i] + 0
+    end
+    local rooms
+    rooms, writes[j] = readLimit(key + 2 * j, numbers, cost, first, last)
+    for i = 1, count do
+      least[i] = j > 1 and least[i] < rooms[i] and least[i] or rooms[i]
+    end
+  end
+  local takes, grants = operation == TAKE and refusedUntil + 0 <= now, {}
   for i = 1, count do
-    local entry = known[i]
-    local exists = entry and #entry == bytes
-    entry = exists and entry or string.rep("\0", bytes)
-    reply[key + i + 1] = entry
-    local state = { struct.unpack(format, entry) }
-    local roomForAll = times
-    for j = 1, limitCount do
-      local algorithm, limit, window, capacity = unpack(numbers, 3 + 4 * j, 6 + 4 * j)
-      local at, roomFor = 3 * j, 0
-      state[at], state[at + 1], state[at + 2], roomFor =
-        advance(algorithm, limit, window, capacity, cost, state[at], state[at + 1], state[at + 2])
-      roomForAll = min(roomForAll, roomFor)
-    end
-    local granted = grant(operation, times, roomForAll, exists, max(state[2], blockedBefore))
-    if granted ~= 0 then
-      local neededUntil, keptUntil = state[2], state[2]
-      for j = 1, limitCount do
-        local algorithm, limit, window, capacity = unpack(numbers, 3 + 4 * j, 6 + 4 * j)
-        local at, needed, kept = 3 * j, 0, 0
-        state[at + 1], state[at + 2], needed, kept =
-          charge(algorithm, limit, window, capacity, granted * cost, state[at], state[at + 1], state[at + 2])
-        neededUntil, keptUntil = max(neededUntil, needed), max(keptUntil, kept)
-      end
-      local prolongs = not exists or neededUntil > state[1]
-      state[1] = prolongs and keptUntil or state[1]
-      local packed = struct.pack(format, unpack(state, 1, 2 + 3 * limitCount))
-      if prolongs then
-        call("SET", KEYS[key + i], packed, "PXAT", keptUntil)
-      else
-        call("SETRANGE", KEYS[key + i], 0, packed)
-      end
+    local asked = times == 0 and ARGV[last + i] + 0 or times
+    if takes and least[i] >= 1 and not (blocks and blocks[i] > now) then
+      grants[i] = least[i] < asked and floor(least[i]) or asked
+    elseif operation == REFUND then
+      grants[i] = -asked
     end
   end
-  key, arg = key + count, arg + 6 + 4 * limitCount
+  for j = 1, limitCount do
+    writes[j](grants)
+  end
+  key, arg = key + 1 + 2 * limitCount, times == 0 and last + count or last
 end
 return table.concat(reply)

@@ -1,0 +1,73 @@
+-- The records of a limit, and the two hashes that hold them. Time is cut into generations, as long as a record is needed: a
+-- window, or as many as a bucket takes to drain. The hashes take turns. Their field "" says which generation they hold, in
+-- a string too long for a listpack, so that any record is found in constant time.
+local call, floor, max = redis.call, math.floor, math.max
+local packNumbers, unpackNumbers = struct.pack, struct.unpack
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + floor(clock[2] / 1000)
+local FIXED, TOKENS, TAKE, REFUND = 1, 3, 1, 2
+local HEADER_BYTES, RECORD_BYTES = 72, 16
+local NONE = packNumbers("<dd", 0, 0)
+
+local function generationOf(hash)
+  local header = redis.pcall("HGET", hash, "")
+  return type(header) == "string" and #header == HEADER_BYTES and unpackNumbers("<d", header) or -1
+end
+
+-- The generation under way, its hash and whether that holds it, and the other hash if that is of the one before. A clock
+-- that was set back leaves the later generation under way.
+local function openHashes(key, span)
+  local generation = floor(now / span)
+  local hash, other = KEYS[key + generation % 2], KEYS[key + 1 - generation % 2]
+  local held, before = generationOf(hash), generationOf(other)
+  if before > generation then
+    hash, other, held, before = other, hash, before, held
+  end
+  generation = max(generation, held)
+  return generation, hash, held == generation, before == generation - 1 and other
+end
+
+-- Has the hash hold a generation, and frees those whose records no longer count.
+local function beginGeneration(generation, hash, before, algorithm, span)
+  call("UNLINK", hash)
+  if before and algorithm == FIXED then
+    call("UNLINK", before)
+  end
+  call("HSET", hash, "", packNumbers("<d", generation) .. string.rep("\0", HEADER_BYTES - 8))
+  call("PEXPIREAT", hash, (generation + 3) * span)
+end
+
+-- Until when each subject of a group is blocked, or false.
+local function blocksOf(key, first, last)
+  return call("EXISTS", KEYS[key]) == 1 and call("ZMSCORE", KEYS[key], unpack(ARGV, first, last))
+end
+
+-- The record of a subject in the generation under way, by that of the one before: a window has all that was charged in it.
+local function carry(algorithm, record)
+  if not record or #record ~= RECORD_BYTES or algorithm == FIXED then
+    return NONE
+  end
+  return algorithm == TOKENS and record or packNumbers("<dd", 0, (unpackNumbers("<d", record)))
+end
+
+-- What a record holds now, and how much room it leaves: in tokens times window, or for windows in cost times window.
+local function roomOf(record, tokens, limit, window, weight, full)
+  local charged, other = unpackNumbers("<dd", record)
+  if not tokens then
+    return charged, other, full - charged * window - other * weight
+  end
+  if other < now then
+    charged, other = charged - (now - other) * limit, now
+    charged = charged > 0 and charged or 0
+  end
+  return charged, other, full - charged
+end
+
+-- The record after a charge; of a refund, what exceeds this window is taken from the one before.
+local function charge(charged, other, tokens, amount)
+  charged = charged + amount
+  if charged < 0 then
+    charged, other = 0, tokens and other or max(0, other + charged)
+  end
+  return packNumbers("<dd", charged, other)
+end

@@ -1,0 +1,153 @@
+import type { Decision } from "./decision";
+import type { SubjectLimits } from "./limit-algorithms";
+
+/** What is done with the counts of a subject. */
+export type Operation = "peek" | "take" | "refund";
+
+/** Requests alike about one subject: one entry of a script, and an answer for each. */
+export interface AlikeRequests {
+  readonly subject: string;
+  times: number;
+  /** Who asked first; the others follow. */
+  readonly first: Asker;
+  last: Asker;
+}
+
+/** Who waits for the answer to a request. */
+export interface Asker {
+  readonly resolve: (decision: Decision) => void;
+  readonly reject: (error: unknown) => void;
+  next: Asker | undefined;
+}
+
+/** Requests alike but for their subjects. */
+export interface RequestGroup {
+  readonly limits: SubjectLimits;
+  readonly operation: Operation;
+  readonly cost: number;
+  readonly bucket: number;
+  readonly requests: readonly AlikeRequests[];
+}
+
+interface Gathering extends Omit<RequestGroup, "requests"> {
+  readonly bySubject: Map<string, AlikeRequests>;
+}
+
+/** So many subjects travel as one: with more, few callers would have Node.js and Redis wait for each other. */
+const WHOLE = 32;
+const MAX_PART = 128;
+
+/**
+ * Gathers what is asked for in one turn of the event loop: requests alike about a subject become one, and all of them
+ * travel in a few parts, so that Node.js and Redis work at the same time. Who asks alone, as the one before did, does not
+ * wait for the turn to end.
+ */
+export class RequestBatcher {
+  private gatherings = new Map<SubjectLimits, Gathering[]>();
+  private subjects = 0;
+  private lastSubjects = 1;
+  private unanswered = 0;
+
+  /**
+   * @param send asks for the answers to requests of one bucket, whose policies all have one limit or all have several
+   * @param deal gives them to those who asked; what `send` throws, these get
+   * @param bucketOf where a subject's counts are
+   * @param monotonicMs a clock that is never set, which tells `deal` when `send` began
+   */
+  constructor(
+    private readonly send: (groups: readonly RequestGroup[]) => Promise<Buffer>,
+    private readonly deal: (groups: readonly RequestGroup[], reply: Buffer, sentMs: number) => void,
+    private readonly bucketOf: (subject: string) => number,
+    private readonly monotonicMs: () => number,
+  ) {}
+
+  ask(limits: SubjectLimits, subject: string, operation: Operation, cost: number): Promise<Decision> {
+    return new Promise((resolve, reject) => {
+      const asker: Asker = { resolve, reject, next: undefined };
+      const bucket = this.bucketOf(subject);
+      if (this.unanswered === 0 && this.subjects === 0 && this.lastSubjects === 1) {
+        const requests = [{ subject, times: 1, first: asker, last: asker }];
+        void this.sendPart([{ limits, operation, cost, bucket, requests }]);
+        return;
+      }
+      const { bySubject } = this.gathering(limits, operation, cost, bucket);
+      const alike = bySubject.get(subject);
+      if (alike !== undefined) {
+        alike.times++;
+        alike.last = alike.last.next = asker;
+        return;
+      }
+      bySubject.set(subject, { subject, times: 1, first: asker, last: asker });
+      // A microtask would gather too little: each request of a server arrives in a callback of its own.
+      if (++this.subjects === 1) setImmediate(() => this.flush());
+    });
+  }
+
+  private gathering(limits: SubjectLimits, operation: Operation, cost: number, bucket: number): Gathering {
+    let those = this.gatherings.get(limits);
+    if (those === undefined) this.gatherings.set(limits, (those = []));
+    for (const each of those)
+      if (each.operation === operation && each.cost === cost && each.bucket === bucket) return each;
+    const gathering = { limits, operation, cost, bucket, bySubject: new Map<string, AlikeRequests>() };
+    those.push(gathering);
+    return gathering;
+  }
+
+  private flush(): void {
+    const gatherings = [...this.gatherings.values()].flat();
+    this.gatherings = new Map();
+    this.lastSubjects = this.subjects;
+    this.subjects = 0;
+    // What may travel together, by bucket and by whether there is one limit.
+    const lanes = new Map<number, Gathering[]>();
+    for (const each of gatherings) {
+      const lane = 2 * each.bucket + Math.min(1, each.limits.limits.length - 1);
+      const those = lanes.get(lane);
+      if (those === undefined) lanes.set(lane, [each]);
+      else those.push(each);
+    }
+    for (const lane of lanes.values()) this.sendInParts(lane);
+  }
+
+  private sendInParts(gatherings: readonly Gathering[]): void {
+    const subjects = gatherings.reduce((sum, { bySubject }) => sum + bySubject.size, 0);
+    const size = Math.min(MAX_PART, Math.max(WHOLE, Math.ceil(subjects / 4)));
+    let part: RequestGroup[] = [];
+    let room = size;
+    for (const { bySubject, ...alike } of gatherings) {
+      const all = [...bySubject.values()];
+      for (let start = 0; start < all.length;) {
+        const requests = all.slice(start, start + room);
+        part.push({ ...alike, requests });
+        start += requests.length;
+        room -= requests.length;
+        if (room > 0) continue;
+        void this.sendPart(part);
+        part = [];
+        room = size;
+      }
+    }
+    if (part.length > 0) void this.sendPart(part);
+  }
+
+  private async sendPart(groups: readonly RequestGroup[]): Promise<void> {
+    const sentMs = this.monotonicMs();
+    this.unanswered++;
+    let reply;
+    try {
+      reply = await this.send(groups);
+    } catch (error) {
+      this.unanswered--;
+      return rejectAll(groups, error);
+    }
+    // First, as who is answered may ask again at once, and alone.
+    this.unanswered--;
+    this.deal(groups, reply, sentMs);
+  }
+}
+
+function rejectAll(groups: readonly RequestGroup[], error: unknown): void {
+  for (const { requests } of groups)
+    for (const { first } of requests)
+      for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) asker.reject(error);
+}
