@@ -20,8 +20,10 @@ test("keys of one bucket share a slot, and the sample's cursor is in one of its 
     expect(slotOf(keys.dirty(id))).toBe(slot);
     expect(slotOf(keys.call(id, "consume:k"))).toBe(slot);
     expect(slotOf(keys.session(id))).toBe(slot);
-    expect(slotOf(keys.rateLimit("policy", "shape", id))).toBe(slot);
-    expect(keys.quota(id)).toContain(`{${keys.bucketOf(id)}}`);
+    const bucket = keys.bucketOf(id);
+    for (const key of [keys.blocks(bucket, "policy"), ...keys.charges(bucket, "policy", "shape")])
+      expect(slotOf(key)).toBe(slot);
+    expect(keys.quota(id)).toContain(`{${bucket}}`);
   }
   expect(new Set(keys.allDirty().map(slotOf)).size).toBe(16);
 });
