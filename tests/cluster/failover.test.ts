@@ -6,6 +6,7 @@ import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisUnavailableError } from "../../functions/src/redis/connection";
 import { slotOf } from "../../functions/src/redis/keys";
+import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { consumeOne, startLoad, total, type Tally } from "../harness/cluster-load.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
@@ -63,6 +64,10 @@ test.each([
     const limiter = limiterOn(new RedisRateLimitStore(cluster, keys));
     await Promise.all(IDS.map((id) => collection.doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000 })));
     for (const id of IDS) await service.consume(id);
+    // An instance that does nothing but tell the status.
+    const { cluster: other } = connectCluster(servers.masters[0]!.server.port, TIMEOUT_MS);
+    const probe = new RedisProbe(other);
+    expect(await probe.status()).toMatchObject({ reachable: true, masters: 3 });
     const isOfVictim = (id: string) => servers.indexOf(slotOf(keys.quota(id))) === VICTIM;
     const ofVictim = IDS.filter(isOfVictim);
     expect(ofVictim.length).toBeGreaterThan(5);
@@ -99,6 +104,7 @@ test.each([
     await servers.masters[VICTIM]!.server.kill(signal);
     const atRisk = acceptedOfVictim() - acceptedBefore;
     await waitFor(() => total(tallies(ofVictim), "failed") > 0, { what: "the loss to be noticed" });
+    expect((await probe.status()).reachable).toBe(false);
     // In the meantime Firestore decides, and a check is answered.
     const checkedMs = performance.now();
     expect(await service.check(ofVictim[0]!)).toMatchObject({ source: "firestore" });
@@ -117,6 +123,7 @@ test.each([
     );
     const recoveredMs = Math.max(...tallies(ofVictim).map((tally) => tally.lastFailureMs)) - goneMs;
     expect(await isMaster(servers.replicas[VICTIM]!)).toBe(true);
+    await waitFor(async () => (await probe.status()).reachable, { what: "the status of the new master" });
     if (signal === "SIGSTOP") {
       await servers.masters[VICTIM]!.server.kill("SIGCONT");
       await waitFor(async () => !(await isMaster(servers.masters[VICTIM]!)), {
@@ -163,6 +170,7 @@ test.each([
       inRedis.map((entry) => (entry.kind === "snapshot" ? entry.quota.used : -1)),
     );
     cluster.close();
+    other.close();
 
     function tallies(ids: readonly string[]): Tally[] {
       return ids.map((id) => load.tallies.get(id)!);
