@@ -11,11 +11,13 @@
  *   is answered? Uniform over 1,000 subjects; with `.zipf` by Zipf's law (exponent 1.1) over 100,000.
  * - ALGORITHM@1.p50: does one caller wait longer than for a bare EVALSHA of the same script? (at most 1.05 times)
  * - guide@64: the same as fixed-window@64 against the MULTI of INCR and EXPIRE of the guide that this product follows.
+ * - bytes: what part of the peer's memory does a subject take in Redis, of 100,000? (at most 1)
  * - denied: how many refusals are answered from memory in the time of one round trip to Redis? (at least 100)
  *
  * Both sides use the same version of ioredis and one connection to the same Redis, a process of its own on this machine,
  * and take turns in each run. `--json` prints the ratios as the last line, `--svg` draws the decisions per second.
  */
+import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { RateLimiterRedis } from "rate-limiter-flexible";
@@ -27,14 +29,14 @@ import { ComparisonTable } from "./lib/comparison.ts";
 import { compareHttpServers } from "./lib/http-comparison.ts";
 import { connectLikeTheProduct, createLimiter, KEYS } from "./lib/limiters.ts";
 import { describeMachine } from "./lib/machine.ts";
-import { callsPerSecond, durationsUs } from "./lib/measure.ts";
+import { callsPerSecond, concurrently, durationsUs } from "./lib/measure.ts";
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, svg: { type: "string" } },
 });
 const RUNS = 5;
 const TURNS = 4;
-const MS_PER_TURN = 60;
+const MS_PER_TURN = 100;
 const CALLS_PER_TURN = 200;
 const LIMIT = 1_000_000;
 const WINDOW_MS = 3_600_000;
@@ -116,6 +118,15 @@ async function bareScript(algorithm: Algorithm, subject: string): Promise<unknow
   return client.evalsha(takeLimit.sha1, keys.length, ...keys, ...numbers, subject);
 }
 
+/** Bytes that Redis needs for each of so many subjects that it has not seen. */
+async function bytesPerSubject(decide: (subject: string) => Promise<unknown>): Promise<number[]> {
+  const subjects = 100_000;
+  const used = async () => Number(/used_memory:(\d+)/.exec(await client.info("memory"))![1]);
+  const before = await used();
+  await concurrently(256, subjects, (i) => decide(`${randomUUID()}-${i}`));
+  return [(await used()) - before].map((bytes) => bytes / subjects);
+}
+
 function drawDecisions(): string {
   return drawBarChart({
     title: "Decisions per second by concurrent callers, one process, 1,000 subjects",
@@ -176,6 +187,15 @@ try {
     {
       ours: throughput(64, () => limiter.check("fixed-window", subject())),
       theirs: throughput(64, () => guideCheck(subject())),
+    },
+  );
+  await table.compare(
+    { name: "bytes", unit: "bytes", goal: { atMost: 1 } },
+    {
+      ours: () => bytesPerSubject((each) => limiter.check("sliding-window", each)),
+      theirs: () => bytesPerSubject((each) => flexible.consume(each, 1)),
+      runs: 1,
+      turns: 1,
     },
   );
   await limiter.check("one", "refused");

@@ -40,9 +40,8 @@ async function withTable(path, columns, params) {
   const end = document.indexOf(END);
   if (start === -1 || end < start) throw new Error(`${path} lacks the lines ${BEGIN} and ${END}`);
   const table = rows(columns, params);
-  return format(`${document.slice(0, start)}${BEGIN}\n\n${table}\n\n${document.slice(end)}`, {
-    parser: "markdown",
-  });
+  const text = `${document.slice(0, start)}${BEGIN}\n\n${table}\n\n${document.slice(end)}`;
+  return format(text, { ...(await resolveConfig(file)), parser: "markdown" });
 }
 
 /** The documents with such a table, by their paths, as they should be. */

@@ -158,9 +158,9 @@ export class RedisRateLimitStore implements RateLimitStore {
         entry[to + 1] = numbers.readDoubleLE(recordAt);
         entry[to + 2] = isBucket ? 0 : other;
       }
-      const { subject, times, first } = requests[i]!;
+      const first = requests[i]!;
       advance(limits, entry, nowMs);
-      if (operation === "refund") charge(limits, entry, -cost * times);
+      if (operation === "refund") charge(limits, entry, -cost * first.times);
       let isAllowed = true;
       for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) {
         const decision = decide(limits, entry, request, nowMs, "redis");
@@ -168,7 +168,7 @@ export class RedisRateLimitStore implements RateLimitStore {
         asker.resolve(decision);
       }
       if (!isAllowed && operation !== "refund")
-        this.refusals.set(memoryKey(limits, subject), { limits, entry: entry.slice(), nowMs, askedMs });
+        this.refusals.set(memoryKey(limits, first.subject), { limits, entry: entry.slice(), nowMs, askedMs });
     }
     return limitsAt + bytesPerLimit * limits.limits.length;
   }

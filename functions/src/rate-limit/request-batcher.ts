@@ -4,20 +4,18 @@ import type { SubjectLimits } from "./limit-algorithms";
 /** What is done with the counts of a subject. */
 export type Operation = "peek" | "take" | "refund";
 
-/** Requests alike about one subject: one entry of a script, and an answer for each. */
-export interface AlikeRequests {
-  readonly subject: string;
-  times: number;
-  /** Who asked first; the others follow. */
-  readonly first: Asker;
-  last: Asker;
-}
-
-/** Who waits for the answer to a request. */
+/** Who waits for the answer to a request, and whoever asked the same after that. */
 export interface Asker {
   readonly resolve: (decision: Decision) => void;
   readonly reject: (error: unknown) => void;
   next: Asker | undefined;
+}
+
+/** Requests alike about one subject: one entry of a script, and an answer for each. */
+export interface AlikeRequests extends Asker {
+  readonly subject: string;
+  times: number;
+  last: Asker | undefined;
 }
 
 /** Requests alike but for their subjects. */
@@ -63,21 +61,20 @@ export class RequestBatcher {
 
   ask(limits: SubjectLimits, subject: string, operation: Operation, cost: number): Promise<Decision> {
     return new Promise((resolve, reject) => {
-      const asker: Asker = { resolve, reject, next: undefined };
       const bucket = this.bucketOf(subject);
       if (this.unanswered === 0 && this.subjects === 0 && this.lastSubjects === 1) {
-        const requests = [{ subject, times: 1, first: asker, last: asker }];
+        const requests = [{ subject, times: 1, resolve, reject, next: undefined, last: undefined }];
         void this.sendPart([{ limits, operation, cost, bucket, requests }]);
         return;
       }
       const { bySubject } = this.gathering(limits, operation, cost, bucket);
-      const alike = bySubject.get(subject);
-      if (alike !== undefined) {
-        alike.times++;
-        alike.last = alike.last.next = asker;
+      const first = bySubject.get(subject);
+      if (first !== undefined) {
+        first.times++;
+        first.last = (first.last ?? first).next = { resolve, reject, next: undefined };
         return;
       }
-      bySubject.set(subject, { subject, times: 1, first: asker, last: asker });
+      bySubject.set(subject, { subject, times: 1, resolve, reject, next: undefined, last: undefined });
       // A microtask would gather too little: each request of a server arrives in a callback of its own.
       if (++this.subjects === 1) setImmediate(() => this.flush());
     });
@@ -133,21 +130,23 @@ export class RequestBatcher {
   private async sendPart(groups: readonly RequestGroup[]): Promise<void> {
     const sentMs = this.monotonicMs();
     this.unanswered++;
-    let reply;
     try {
-      reply = await this.send(groups);
+      let reply;
+      try {
+        reply = await this.send(groups);
+      } finally {
+        // First, as who is answered may ask again at once, and alone.
+        this.unanswered--;
+      }
+      this.deal(groups, reply, sentMs);
     } catch (error) {
-      this.unanswered--;
-      return rejectAll(groups, error);
+      rejectAll(groups, error);
     }
-    // First, as who is answered may ask again at once, and alone.
-    this.unanswered--;
-    this.deal(groups, reply, sentMs);
   }
 }
 
 function rejectAll(groups: readonly RequestGroup[], error: unknown): void {
   for (const { requests } of groups)
-    for (const { first } of requests)
+    for (const first of requests)
       for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) asker.reject(error);
 }
