@@ -34,6 +34,7 @@ export default {
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
       runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
+    project("browser", { runner: "<rootDir>/tests/harness/serial-runner.ts" }),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
       testMatch: ["callables", "mirror-quota", "mirror-session", "security"].map(

@@ -12,6 +12,12 @@ export interface Expectation {
   readonly holds: boolean;
 }
 
+/** What the report tells whoever follows it. */
+export type ReportEntry =
+  | { readonly kind: "section"; readonly title: string }
+  | { readonly kind: "progress"; readonly text: string }
+  | { readonly kind: "result"; readonly what: string; readonly measured: string; readonly holds?: boolean };
+
 type Row = { readonly what: string; readonly measured: string } & Partial<Expectation>;
 
 /** Prints the demo's progress and measurements, and remembers them for the summary at its end. */
@@ -22,6 +28,7 @@ export class Report {
   #lastProgressAt = 0;
   #sections = 0;
   #isMuted = false;
+  #tell: (entry: ReportEntry) => void = () => {};
 
   constructor(out: NodeJS.WriteStream = process.stdout) {
     this.#out = out;
@@ -32,7 +39,13 @@ export class Report {
     return this.#rows.some(({ holds }) => holds === false);
   }
 
+  /** Tells a follower all that is reported from now on. */
+  follow(tell: (entry: ReportEntry) => void): void {
+    this.#tell = tell;
+  }
+
   section(title: string): void {
+    this.#tell({ kind: "section", title });
     this.#lastProgressAt = performance.now();
     this.#print(`\n${this.#style("bold", `${++this.#sections}. ${title}`)}`);
   }
@@ -43,6 +56,11 @@ export class Report {
   }
 
   value(label: string, value: string): void {
+    this.#tell({ kind: "result", what: label, measured: value });
+    this.#printValue(label, value);
+  }
+
+  #printValue(label: string, value: string): void {
     this.#print(`   ${label.padEnd(LABEL_WIDTH)}  ${value}`);
   }
 
@@ -54,6 +72,7 @@ export class Report {
   /** Says how far something has got: in one line that changes, or now and then where there is no terminal. */
   progress(text: string): void {
     if (this.#isMuted) return;
+    this.#tell({ kind: "progress", text });
     if (this.#out.isTTY) {
       this.#out.write(`\r\x1b[2K   ${text.slice(0, (this.#out.columns || 80) - 4)}`);
       this.#hasProgressLine = true;
@@ -68,12 +87,15 @@ export class Report {
   latency(what: string, durationsMs: readonly number[]): void {
     const { count, p50, p95, max } = summarize(durationsMs);
     const columns = [p50, p95, max].map((ms) => formatMs(ms).padStart(8));
-    this.value(what, `p50 ${columns[0]}   p95 ${columns[1]}   max ${columns[2]}   (${count})`);
-    this.#rows.push({ what, measured: `p50 ${formatMs(p50)}, p95 ${formatMs(p95)}` });
+    this.#printValue(what, `p50 ${columns[0]}   p95 ${columns[1]}   max ${columns[2]}   (${count})`);
+    const measured = `p50 ${formatMs(p50)}, p95 ${formatMs(p95)}`;
+    this.#rows.push({ what, measured });
+    this.#tell({ kind: "result", what, measured });
   }
 
   expect(what: string, expectation: Expectation): void {
     const { holds, expected, measured } = expectation;
+    this.#tell({ kind: "result", what, measured, holds });
     const outcome = holds ? measured : `expected ${expected}; got ${measured}`;
     this.#print(` ${this.#mark(holds)} ${what.padEnd(LABEL_WIDTH)}  ${outcome}`);
     this.#rows.push({ what, ...expectation });

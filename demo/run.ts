@@ -1,14 +1,19 @@
 /**
- * Shows the extension at work in the Firebase emulators, measures it and says what was not as expected.
+ * Shows the extension at work in the Firebase emulators, on a page and in the terminal, measures it and says what was
+ * not as expected.
  *
- * Usage: npm run demo [-- --once] [-- --official]
- *   --once      end after the last step, with 0 only if everything was as expected
- *   --official  Google's own emulators instead of the stand-ins; they need Java 21 and a download
+ * Usage: npm run demo [-- --once] [-- --no-steps] [-- --official] [-- --screenshots DIR]
+ *   --once             no page; end after the last step, with 0 only if everything was as expected
+ *   --no-steps         only start everything, with providers, for the page
+ *   --official         Google's own emulators instead of the stand-ins; they need Java 21 and a download
+ *   --screenshots DIR  use the page after the last step, take pictures of it, and end; needs Chromium
  */
 import { parseArgs } from "node:util";
+import { Console } from "./console/console.ts";
 import { formatMs } from "./latency.ts";
 import { Report } from "./report.ts";
 import { CleanUp, type Stack, startStack } from "./stack.ts";
+import { takeScreenshots } from "./screenshots.ts";
 import { chat } from "./steps/ai-chat.ts";
 import { refuseBadInput } from "./steps/bad-input.ts";
 import { propagateChanges } from "./steps/changes.ts";
@@ -24,9 +29,11 @@ import { printWhatToTry } from "./try-it.ts";
 
 type Step = (stack: Stack, report: Report) => Promise<void>;
 
+const SEED: [title: string, step: Step] = ["Seed 600 providers and mirror them", seedProviders];
+
 const STEPS: [title: string, step: Step][] = [
   ["Warm up", warmUp],
-  ["Seed 600 providers and mirror them", seedProviders],
+  SEED,
   ["Change single documents", measureLag],
   ["Check quotas through the callable", checkAll],
   ["Check quotas in process", checkInProcess],
@@ -38,13 +45,28 @@ const STEPS: [title: string, step: Step][] = [
   ["Refuse bad input", refuseBadInput],
 ];
 
+const START = "Start Redis and the Firebase emulators";
 const INTERRUPTED = 130;
 
-async function demonstrate(official: boolean, report: Report, cleanUp: CleanUp): Promise<Stack> {
+interface Options {
+  readonly once: boolean;
+  readonly "no-steps": boolean;
+  readonly official: boolean;
+  readonly screenshots?: string;
+}
+
+async function demonstrate(options: Options, report: Report, cleanUp: CleanUp): Promise<Stack> {
   const startedAt = performance.now();
-  report.section("Start Redis and the Firebase emulators");
-  const stack = await startStack(official, report, cleanUp);
-  for (const [title, step] of STEPS) {
+  const steps = options["no-steps"] ? [SEED] : STEPS;
+  const page = options.once
+    ? undefined
+    : await Console.open([START, ...steps.map(([title]) => title)], report, cleanUp);
+  if (page) report.line(`The console, from now on: ${page.url}`);
+  report.section(START);
+  const log = page ? page.readLog : () => {};
+  const stack = await startStack({ official: options.official, log }, report, cleanUp);
+  page?.attach(stack);
+  for (const [title, step] of steps) {
     report.section(title);
     await step(stack, report).catch((error: Error) => {
       report.expect(title, { expected: "no error", measured: error.message, holds: false });
@@ -52,6 +74,9 @@ async function demonstrate(official: boolean, report: Report, cleanUp: CleanUp):
   }
   report.summary();
   report.line(`It took ${formatMs(performance.now() - startedAt)}.`);
+  await page?.handOver(stack);
+  if (page && options.screenshots) await takeScreenshots(page.url, options.screenshots, report);
+  else if (page) printWhatToTry(stack, page.url, report);
   return stack;
 }
 
@@ -63,18 +88,20 @@ function untilInterrupted(): Promise<"interrupted"> {
 
 async function main(): Promise<number> {
   const { values: options } = parseArgs({
-    options: { once: { type: "boolean", default: false }, official: { type: "boolean", default: false } },
+    options: {
+      once: { type: "boolean", default: false },
+      "no-steps": { type: "boolean", default: false },
+      official: { type: "boolean", default: false },
+      screenshots: { type: "string" },
+    },
   });
   const interrupted = untilInterrupted();
   const report = new Report();
   const cleanUp = new CleanUp();
   try {
-    const stack = await Promise.race([demonstrate(options.official, report, cleanUp), interrupted]);
+    const stack = await Promise.race([demonstrate(options, report, cleanUp), interrupted]);
     if (stack === "interrupted") return INTERRUPTED;
-    if (!options.once) {
-      printWhatToTry(stack, report);
-      await interrupted;
-    }
+    if (!options.once && !options.screenshots) await interrupted;
     return report.failed ? 1 : 0;
   } finally {
     report.line("\nStopping.");

@@ -14,7 +14,7 @@ import type { Report } from "./report.ts";
 export const KEY_PREFIX = "frq";
 export const DEFAULT_LIMIT = 100;
 
-/** The policy that the demo installs: ten AI calls at once for each user, and another one every 6 s. */
+/** Ten AI calls at once for each user, and another one every 6 s. */
 export const AI_CHAT = {
   name: "ai-chat",
   by: "uid",
@@ -22,13 +22,30 @@ export const AI_CHAT = {
   onRedisFailure: "local",
 } as const;
 
+/** The policies that the demo installs: one for each algorithm, and for each thing to do when Redis fails. */
+export const POLICIES = [
+  AI_CHAT,
+  {
+    name: "search",
+    by: "uid",
+    limits: [{ algorithm: "fixed-window", limit: 30, windowMs: 10_000 }],
+    onRedisFailure: "open",
+  },
+  {
+    name: "booking",
+    by: "uid",
+    limits: [{ algorithm: "sliding-window", limit: 5, windowMs: 10_000 }],
+    onRedisFailure: "closed",
+  },
+] as const;
+
 /** What the extension is installed with; the other params have their defaults. */
 export const PARAMS = {
   KEY_PREFIX,
   QUOTA_DEFAULT_LIMIT: String(DEFAULT_LIMIT),
   ON_CHANGE: "update",
   MISSING_PROVIDER: "default-limit",
-  RATE_LIMIT_POLICIES: JSON.stringify([AI_CHAT]),
+  RATE_LIMIT_POLICIES: JSON.stringify(POLICIES),
 };
 
 /** The app's own functions. */
@@ -59,7 +76,14 @@ export class CleanUp {
   }
 }
 
-export async function startStack(official: boolean, report: Report, cleanUp: CleanUp): Promise<Stack> {
+export interface StackOptions {
+  /** Google's own emulators instead of the stand-ins. */
+  readonly official: boolean;
+  /** Told of each line that the emulators and the functions print. */
+  readonly log: (line: string) => void;
+}
+
+export async function startStack(options: StackOptions, report: Report, cleanUp: CleanUp): Promise<Stack> {
   const redisServer = await startRedis({ args: NOTIFY_SETTING });
   cleanUp.add(() => redisServer.stop());
   const redis = connectRedis(redisServer.port);
@@ -67,7 +91,7 @@ export async function startStack(official: boolean, report: Report, cleanUp: Cle
   const version = /redis_version:(\S+)/.exec(await redis.info("server"))?.[1];
   report.value(`Redis ${version}`, `127.0.0.1:${redisServer.port}`);
 
-  const emulators = await startEmulators(redisServer.port, official, report);
+  const emulators = await startEmulators(redisServer.port, options, report);
   cleanUp.add(() => emulators.stop());
 
   const app = connectAdmin(emulators);
@@ -89,7 +113,7 @@ export async function startStack(official: boolean, report: Report, cleanUp: Cle
 
 async function startEmulators(
   redisPort: number,
-  official: boolean,
+  { official, log }: StackOptions,
   report: Report,
 ): Promise<FirebaseEmulators> {
   const startedAt = performance.now();
@@ -102,6 +126,7 @@ async function startEmulators(
       redisPort,
       params: PARAMS,
       codebase: { path: EXAMPLE, env },
+      log,
       ...which,
     });
     report.value("Firebase emulators with the extension", `ready after ${elapsed()}`);

@@ -3,9 +3,10 @@ import type { Report } from "./report.ts";
 import { AI_CHAT, type Stack } from "./stack.ts";
 
 /** Says where everything is, and what to type in another terminal. */
-export function printWhatToTry(stack: Stack, report: Report): void {
+export function printWhatToTry(stack: Stack, consoleUrl: string, report: Report): void {
   const { emulators, redisServer } = stack;
   report.section("Running until Ctrl-C");
+  report.value("Console, to be opened in a browser", consoleUrl);
   report.value("checkQuota", emulators.functionUrl("checkQuota"));
   report.value("checkRateLimit", emulators.functionUrl("checkRateLimit"));
   report.value("Firestore (FIRESTORE_EMULATOR_HOST)", emulators.firestoreHost);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { whenGone } from "../scripts/when-gone.mjs";
 
 const STOP_TIMEOUT_MS = 15_000;
+const ASK_TIMEOUT_MS = 10_000;
 const KEPT_LINES = 5_000;
 
 export interface CliProcessOptions {
@@ -31,12 +32,12 @@ export class CliProcess {
       cwd: projectDir,
       env,
       detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     this.#child = child;
     this.#closed = once(child, "close");
     this.#cancelCleanUp = whenGone('kill -s KILL -- "-$1"; rm -rf "$2"', [String(child.pid), projectDir]);
-    for (const stream of [child.stdout, child.stderr]) {
+    for (const stream of [child.stdout!, child.stderr!]) {
       createInterface(stream).on("line", (line) => {
         this.#lines.push(line);
         if (this.#lines.length > KEPT_LINES) this.#lines.shift();
@@ -76,6 +77,19 @@ export class CliProcess {
     } finally {
       waiting.abort();
     }
+  }
+
+  /**
+   * Sends the CLI a message, and waits for the answer.
+   *
+   * @throws Error when there is none within 10 s, or the CLI has exited
+   */
+  async ask(message: object): Promise<void> {
+    const answered = once(this.#child, "message", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    await new Promise<void>((resolve, reject) => {
+      this.#child.send(message, (error) => (error ? reject(error) : resolve()));
+    });
+    await answered;
   }
 
   /** Ends the CLI, its emulators and the functions: asks first, then kills the whole group. */

@@ -36,8 +36,25 @@ interface EmulatorLogger {
   ): void;
 }
 
+/** The Functions emulator, of which more is there than is named. */
+export interface FunctionsEmulatorInstance {
+  /** The codebases and extensions whose functions it runs. */
+  staticBackends: { extensionInstanceId?: string; env: Record<string, string> }[];
+  /** The processes that run them, by codebase. */
+  workerPools: Record<string, { refresh(): void }>;
+  /** Starts a process for a function, and waits until it takes calls. */
+  startRuntime(...args: unknown[]): Promise<{ state: string; runtime: { process: { kill(): void } } }>;
+}
+
+export const { FunctionsEmulator } = require("firebase-tools/lib/emulator/functionsEmulator") as {
+  FunctionsEmulator: { prototype: FunctionsEmulatorInstance };
+};
+
 export const { EmulatorRegistry } = require("firebase-tools/lib/emulator/registry") as {
-  EmulatorRegistry: { getInfo(name: string): EmulatorInfo | undefined };
+  EmulatorRegistry: {
+    getInfo(name: string): EmulatorInfo | undefined;
+    get(name: "functions"): FunctionsEmulatorInstance | undefined;
+  };
 };
 
 export const { EmulatorLogger } = require("firebase-tools/lib/emulator/emulatorLogger") as {
@@ -52,6 +69,12 @@ export function replaceInCli(modulePath: string, replacements: Record<string, un
 /** Runs the CLI with the arguments of this process. */
 export function runCli(): void {
   require("firebase-tools/lib/bin/firebase.js");
+}
+
+export function functionsEmulator(): FunctionsEmulatorInstance {
+  const emulator = EmulatorRegistry.get("functions");
+  if (!emulator) throw new Error("The Functions emulator does not run.");
+  return emulator;
 }
 
 /** Where the Functions emulator listens, `host:port`. */

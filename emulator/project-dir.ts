@@ -38,19 +38,15 @@ export async function writeProjectDir(
   codebase?: EmulatedCodebase,
 ): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "frq-emulators-"));
-  const [paramsDir, paramsFile] = PARAMS_FILES[instance.form](instance.instanceId);
-  await mkdir(join(dir, paramsDir));
   const { extensions, functions = [] } = installed(instance, dir);
   if (codebase) {
     const source = relative(dir, codebase.path);
-    const { env, kitInstanceId } = codebase;
+    const { kitInstanceId } = codebase;
     functions.push(
       kitInstanceId === undefined
         ? { codebase: "app", source, configDir: CODEBASE_ENV_DIR }
         : { kit: "emulated", source, instances: { [kitInstanceId]: CODEBASE_ENV_DIR } },
     );
-    await mkdir(join(dir, CODEBASE_ENV_DIR));
-    await writeFile(join(dir, CODEBASE_ENV_DIR, ".env"), typeof env === "string" ? env : envFile(env));
   }
   const config = {
     ...(extensions && { extensions }),
@@ -58,8 +54,24 @@ export async function writeProjectDir(
     emulators: emulatorsConfig(ports),
   };
   await writeFile(join(dir, "firebase.json"), JSON.stringify(config, null, 2));
-  await writeFile(join(dir, paramsDir, paramsFile), envFile(instance.params));
+  await writeParams(dir, instance, codebase);
   return dir;
+}
+
+/** Writes the params of a project's instance and the environment of the functions beside it, over those it has. */
+export async function writeParams(
+  dir: string,
+  instance: EmulatedInstance,
+  codebase?: EmulatedCodebase,
+): Promise<void> {
+  const write = async (folder: string, file: string, text: string): Promise<void> => {
+    await mkdir(join(dir, folder), { recursive: true });
+    await writeFile(join(dir, folder, file), text);
+  };
+  await write(...PARAMS_FILES[instance.form](instance.instanceId), envFile(instance.params));
+  if (!codebase) return;
+  const { env } = codebase;
+  await write(CODEBASE_ENV_DIR, ".env", typeof env === "string" ? env : envFile(env));
 }
 
 function installed(

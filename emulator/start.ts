@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { freePorts } from "../scripts/free-ports.mjs";
 import { CliProcess } from "./cli-process.ts";
 import {
@@ -11,10 +12,11 @@ import {
   type Ports,
   type ProjectAddress,
 } from "./emulated-project.ts";
-import { type EmulatedCodebase, writeProjectDir } from "./project-dir.ts";
+import { type EmulatedCodebase, type EmulatedInstance, writeParams, writeProjectDir } from "./project-dir.ts";
 
 const START_TIMEOUT_MS = 90_000;
 const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
+const TAKE_PARAMS = pathToFileURL(join(import.meta.dirname, "take-params.ts")).href;
 const READY = "All emulators ready";
 const EMULATORS: Record<Form, string> = {
   // The Functions emulator comes with the extension; named here, it would ask for functions of the project's own.
@@ -42,15 +44,21 @@ export interface EmulatorsOptions {
   log?: (line: string) => void;
 }
 
+interface StartedProject {
+  readonly dir: string;
+  readonly instance: EmulatedInstance;
+  readonly codebase: EmulatedCodebase | undefined;
+}
+
 /** Emulators that this process started. */
 export class FirebaseEmulators extends EmulatedProject {
   readonly #cli: CliProcess;
-  readonly #projectDir: string;
+  readonly #project: StartedProject;
 
-  constructor(address: ProjectAddress, cli: CliProcess, projectDir: string) {
+  constructor(address: ProjectAddress, cli: CliProcess, project: StartedProject) {
     super(address);
     this.#cli = cli;
-    this.#projectDir = projectDir;
+    this.#project = project;
   }
 
   /** The CLI's process, which leads the process group of everything that it started. */
@@ -63,10 +71,22 @@ export class FirebaseEmulators extends EmulatedProject {
     return this.#cli.output();
   }
 
+  /**
+   * Gives the instance, and the app's own functions if their environment is not a text, other values of these params, as a
+   * deployment does: a call that is running ends with the old ones, and every later call has the new ones.
+   */
+  async configure(params: Record<string, string>): Promise<void> {
+    const { dir, instance, codebase } = this.#project;
+    Object.assign(instance.params, params);
+    if (codebase && typeof codebase.env === "object") Object.assign(codebase.env, params);
+    await writeParams(dir, instance, codebase);
+    await this.#cli.ask(params);
+  }
+
   /** Ends all processes and removes all files. */
   async stop(): Promise<void> {
     await this.#cli.stop();
-    await rm(this.#projectDir, { recursive: true, force: true });
+    await rm(this.#project.dir, { recursive: true, force: true });
   }
 
   /** Waits until all emulators run and the instance's functions are loaded. */
@@ -111,15 +131,29 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
   };
   const ports = await choosePorts();
   const instance = { form, instanceId, path: extensionPath, params };
-  const projectDir = await writeProjectDir(instance, ports, options.codebase);
-  const only = options.codebase && form === "extension" ? `functions,${EMULATORS[form]}` : EMULATORS[form];
+  const codebase = options.codebase && { ...options.codebase, env: copyOf(options.codebase.env) };
+  const projectDir = await writeProjectDir(instance, ports, codebase);
+  const only = codebase && form === "extension" ? `functions,${EMULATORS[form]}` : EMULATORS[form];
   const cli = new CliProcess({
-    command: [cliScript(official), "emulators:start", "--only", only, "--project", projectId],
+    command: [
+      "--import",
+      TAKE_PARAMS,
+      cliScript(official),
+      "emulators:start",
+      "--only",
+      only,
+      "--project",
+      projectId,
+    ],
     projectDir,
     env: cliEnv(projectDir),
     log,
   });
-  const emulators = new FirebaseEmulators({ projectId, form, instanceId, location, ports }, cli, projectDir);
+  const emulators = new FirebaseEmulators({ projectId, form, instanceId, location, ports }, cli, {
+    dir: projectDir,
+    instance,
+    codebase,
+  });
   try {
     await emulators.untilReady(official ? OFFICIAL_START_TIMEOUT_MS : START_TIMEOUT_MS);
     return emulators;
@@ -127,6 +161,10 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     await emulators.stop();
     throw error;
   }
+}
+
+function copyOf(env: EmulatedCodebase["env"]): EmulatedCodebase["env"] {
+  return typeof env === "string" ? env : { ...env };
 }
 
 async function choosePorts(): Promise<Ports> {

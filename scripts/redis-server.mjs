@@ -1,18 +1,18 @@
 import { execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { canInstall, installPackage } from "./apt-install.mjs";
 import { freePorts } from "./free-ports.mjs";
 import { whenGone } from "./when-gone.mjs";
 
 const LOWEST_VERSION = { major: 6, minor: 2 };
 const DOCKER_IMAGE = "redis:7.2-alpine";
 const LOOK_TIMEOUT_MS = 10_000;
-const APT_TIMEOUT_MS = 300_000;
 const PULL_TIMEOUT_MS = 300_000;
 const START_TIMEOUT_MS = 15_000;
 const END_TIMEOUT_MS = 5_000;
@@ -28,8 +28,8 @@ const run = promisify(execFile);
 /** Makes sure that `startRedis` finds a server: root has one installed by apt-get, others are told what to type. */
 export async function ensureRedisServer(step = (_what, work) => work()) {
   if (await isInstalled()) return;
-  if (process.getuid?.() === 0 && (await succeeds("apt-get", ["--version"]))) {
-    await step("installing redis-server with apt-get", installWithApt);
+  if (await canInstall()) {
+    await step("installing redis-server with apt-get", () => installPackage("redis-server"));
     if (await isInstalled()) return;
   }
   if (!(await succeeds("docker", ["info"]))) throw new Error(NOT_FOUND);
@@ -157,30 +157,6 @@ async function isInstalled() {
     return major > LOWEST_VERSION.major || (major === LOWEST_VERSION.major && minor >= LOWEST_VERSION.minor);
   } catch {
     return false;
-  }
-}
-
-async function installWithApt() {
-  const options = { timeout: APT_TIMEOUT_MS, env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-  const policyIsOurs = await forbidServiceStart();
-  try {
-    await run("apt-get", ["update", "-q"], options);
-    await run("apt-get", ["install", "-q", "-y", "--no-install-recommends", "redis-server"], options);
-  } finally {
-    if (policyIsOurs) await rm(POLICY_FILE);
-  }
-}
-
-// Debian's packages ask this script whether they may start their service; 101 says no.
-const POLICY_FILE = "/usr/sbin/policy-rc.d";
-
-async function forbidServiceStart() {
-  try {
-    await writeFile(POLICY_FILE, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" });
-    return true;
-  } catch (error) {
-    if (error.code === "EEXIST") return false;
-    throw error;
   }
 }
 

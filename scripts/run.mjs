@@ -7,6 +7,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { constants } from "node:os";
+import { ensureChromium } from "./chromium.mjs";
 import { build, install, isBuilt, isInstalled } from "./prepare.mjs";
 import { NODE, ROOT, runInTerminal } from "./processes.mjs";
 import { ensureRedisServer } from "./redis-server.mjs";
@@ -19,8 +20,8 @@ const TSC = tool("typescript/bin/tsc");
 
 /** What each task needs, and the commands that it runs under the repository's Node.js until one fails. */
 const TASKS = {
-  demo: { built: true, redis: true, commands: (args) => [["demo/run.ts", ...args]] },
-  test: { built: true, redis: true, commands: (args) => [[...JEST, ...args]] },
+  demo: { built: true, redis: true, browser: takesPictures, commands: (args) => [["demo/run.ts", ...args]] },
+  test: { built: true, redis: true, browser: testsThePage, commands: (args) => [[...JEST, ...args]] },
   bench: { built: true, redis: true, commands: benchmark },
   lint: {
     built: true,
@@ -31,7 +32,13 @@ const TASKS = {
   },
   typecheck: {
     built: true,
-    commands: () => ["functions", ".", "tests"].map((project) => [...TSC, "--project", project, "--noEmit"]),
+    commands: () =>
+      ["functions", ".", "demo/page", "tests", "tests/browser"].map((project) => [
+        ...TSC,
+        "--project",
+        project,
+        "--noEmit",
+      ]),
   },
   format: { commands: () => [[...PRETTIER, "--write", "."]] },
   docs: { commands: () => [["scripts/param-tables.mjs"]] },
@@ -48,12 +55,22 @@ async function main([name, ...args]) {
     await step("installing packages with npm ci, which takes a minute or two", install);
   if (task.built && !(await isBuilt())) await step("building functions/", build);
   if (task.redis) await ensureRedisServer(step);
+  if (task.browser?.(args)) await ensureChromium(step);
   for (const command of commands) {
     const { code, signal } = await runInTerminal(NODE, command);
     if (signal) return 128 + constants.signals[signal];
     if (code !== 0) return code;
   }
   return 0;
+}
+
+function takesPictures(args) {
+  return args.some((arg) => arg.startsWith("--screenshots"));
+}
+
+/** Whether Jest, with these arguments, comes to the tests that drive a browser. */
+function testsThePage(args) {
+  return !args.includes("--selectProjects") || args.includes("browser");
 }
 
 function benchmark([name, ...args]) {

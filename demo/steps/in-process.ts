@@ -1,6 +1,7 @@
 import type { QuotaService } from "../../functions/dist/quota/quota-service.js";
 import { openServices } from "../in-process-services.ts";
 import { summarize } from "../latency.ts";
+import { measured } from "../measured.ts";
 import { forgetQuotas, quotasInFirestore } from "../quotas.ts";
 import type { Report } from "../report.ts";
 import type { Stack } from "../stack.ts";
@@ -43,7 +44,9 @@ async function timeChecks(
   for (const id of ids) {
     const startedAt = performance.now();
     const check = await service.check(id);
-    if (check.source === source) durationsMs.push(performance.now() - startedAt);
+    const ms = performance.now() - startedAt;
+    measured.emit("quotaCall", { way: "in-process", source: check.source, ms });
+    if (check.source === source) durationsMs.push(ms);
   }
   return durationsMs;
 }

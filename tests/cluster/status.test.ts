@@ -1,4 +1,4 @@
-import type { Finding } from "../../functions/src/cli/doctor";
+import type { Finding } from "../../functions/src/cli/finding";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";

@@ -155,7 +155,7 @@ test("a sample walks over all masters, and goes on where the last ended", async 
   const seen = new Set<string>();
   // The keys of other tests make the walk longer than these providers would.
   do {
-    for (const { providerId } of await store.sample(20)) seen.add(providerId);
+    for (const { providerId } of (await store.sample(20)).entries) seen.add(providerId);
     places.push(await cluster.runFor(key, (redis) => redis.get(key)));
   } while (places.at(-1) !== `0 ${first!.address}`);
   expect(seen).toEqual(new Set(IDS));

@@ -187,7 +187,7 @@ test("a sample is of entries, not of what else is called like them, and tells th
   await store.invalidate("p3", snapshot(3));
   const sample: unknown[] = [];
   // Other tests' keys make a walk longer than one sample; it is over when the cursor is at its beginning again.
-  do sample.push(...(await store.sample(1000)));
+  do sample.push(...(await store.sample(1000)).entries);
   while ((await redis.get(keys.sampleCursor())) !== "0");
   const versions = new Set(sample.map((entry) => JSON.stringify(entry)));
   expect([...versions].sort()).toEqual([

@@ -46,6 +46,25 @@ export interface StoredEntry extends StoredQuota {
   readonly dirtySinceMs: number | undefined;
 }
 
+/** A backfill that has read all documents there were; `endedAtMs` is Unix time. */
+export interface BackfillRecord {
+  readonly endedAtMs: number;
+  readonly documents: number;
+  readonly mirrored: number;
+  readonly invalid: number;
+}
+
+/**
+ * Part of a walk over all entries; `fromStart` and `toEnd` tell whether it has that much of the walk. One `cutShort` has
+ * found fewer entries than asked for among many other keys.
+ */
+export interface QuotaSample {
+  readonly entries: readonly { readonly providerId: string; readonly version: number }[];
+  readonly fromStart: boolean;
+  readonly toEnd: boolean;
+  readonly cutShort: boolean;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -143,7 +162,7 @@ export class RedisQuotaStore {
    * About `count` next entries of a walk over all of them, with their versions; an invalidated one is left out, as it
    * is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
-  async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
+  async sample(count: number): Promise<QuotaSample> {
     const masters = await this.redis.masters();
     const found: string[] = [];
     const key = this.keys.sampleCursor();
@@ -152,6 +171,7 @@ export class RedisQuotaStore {
     let [cursor = "0", address = masters[0]!.address] = stored?.split(" ") ?? [];
     let at = masters.findIndex((master) => master.address === address);
     if (at < 0) [at, cursor] = [0, "0"];
+    const fromStart = at === 0 && cursor === "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
       const [next, keys] = await masters[at]!.run((redis) =>
         redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
@@ -164,11 +184,26 @@ export class RedisQuotaStore {
     address = masters[at % masters.length]!.address;
     const resume = masters.length > 1 ? `${cursor} ${address}` : cursor;
     await this.redis.runFor(key, (redis) => redis.set(key, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
-    const entries = await Promise.all(found.map((providerId) => this.entries.ask(providerId)));
-    return found.flatMap((providerId, i) => {
-      const entry = entries[i];
+    const known = await Promise.all(found.map((providerId) => this.entries.ask(providerId)));
+    const entries = found.flatMap((providerId, i) => {
+      const entry = known[i];
       return entry === undefined || entry.limit === NOT_KNOWN ? [] : [{ providerId, version: entry.version }];
     });
+    const toEnd = at === masters.length;
+    return { entries, fromStart, toEnd, cutShort: !toEnd && found.length < count };
+  }
+
+  /** Remembers, as long as Redis keeps its data, that a backfill has ended. */
+  async recordBackfill(record: BackfillRecord): Promise<void> {
+    const key = this.keys.lastBackfill();
+    await this.redis.runFor(key, (redis) => redis.set(key, JSON.stringify(record)));
+  }
+
+  /** The last backfill of this data. */
+  async lastBackfill(): Promise<BackfillRecord | undefined> {
+    const key = this.keys.lastBackfill();
+    const record = await this.redis.runFor(key, (redis) => redis.get(key));
+    return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
   }
 
   /** Whether any provider has usage that Firestore lacks. */

@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SyncEnd } from "./messages.ts";
+
+type Synced = Omit<SyncEnd, "atMs" | "compared" | "drifted">;
+type Reconciled = Pick<SyncEnd, "compared" | "drifted">;
+
+/** Reads what syncQuotas logs at its end, as an operator would, from what the functions print. */
+export class SyncLog {
+  readonly #tell: (end: SyncEnd) => void;
+  readonly #waiting = new Set<(end: SyncEnd) => void>();
+  #synced: Synced | undefined;
+
+  constructor(tell: (end: SyncEnd) => void) {
+    this.#tell = tell;
+  }
+
+  /** Reads a line; most are something else. */
+  readonly read = (line: string): void => {
+    const synced = entry<Synced>(line, "quotas_synced");
+    if (synced) this.#synced = synced;
+    const reconciled = entry<Reconciled>(line, "quotas_reconciled");
+    if (!reconciled || !this.#synced) return;
+    const { flushed, failed, complete } = this.#synced;
+    const { compared, drifted } = reconciled;
+    this.#synced = undefined;
+    const end = { atMs: Date.now(), flushed, failed, complete, compared, drifted };
+    this.#tell(end);
+    for (const resolve of this.#waiting) resolve(end);
+    this.#waiting.clear();
+  };
+
+  /** The end of the next sync; undefined if none has ended in time. */
+  async next(timeoutMs: number): Promise<SyncEnd | undefined> {
+    const timer = new AbortController();
+    const late = sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined);
+    const { promise, resolve } = Promise.withResolvers<SyncEnd>();
+    this.#waiting.add(resolve);
+    const end = await Promise.race([promise, late]);
+    this.#waiting.delete(resolve);
+    timer.abort();
+    return end;
+  }
+}
+
+function entry<Fields>(line: string, event: string): Fields | undefined {
+  if (!line.includes(`"${event}"`)) return undefined;
+  return JSON.parse(line.slice(line.indexOf("{"))) as Fields;
+}
