@@ -1,6 +1,5 @@
 import { Redis } from "ioredis";
 
-import { slotOf } from "../../functions/src/redis/keys";
 import { freePorts } from "../../scripts/free-ports.mjs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { waitFor } from "./wait-for.ts";
@@ -23,8 +22,8 @@ export interface TestCluster {
   readonly masters: readonly ClusterNode[];
   /** The replica of the master at the same index. */
   readonly replicas: readonly ClusterNode[];
-  /** The index of the master that a key was given to. */
-  indexOf(key: string): number;
+  /** The index of the master that a slot was given to. */
+  indexOf(slot: number): number;
   /** Moves a slot, with its keys, as `redis-cli --cluster reshard` does. */
   moveSlot(slot: number, from: ClusterNode, to: ClusterNode): Promise<void>;
   stop(): Promise<void>;
@@ -78,7 +77,7 @@ export async function startCluster({
   return {
     masters,
     replicas,
-    indexOf: (key) => Math.floor((slotOf(key) * MASTERS) / SLOTS),
+    indexOf: (slot) => Math.floor((slot * MASTERS) / SLOTS),
     moveSlot: (slot, from, to) => moveSlot(masters, slot, from, to),
     async stop() {
       for (const { direct } of nodes) direct.disconnect();

@@ -101,7 +101,8 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
-  private readonly reads: Batcher<string, StoredQuota | undefined>;
+  private readonly reads: Batcher<string, QuotaEntry>;
+  private readonly entries: Batcher<string, StoredQuota | undefined>;
   private readonly calls: Batcher<QuotaCall, ConsumeOutcome>;
   private readonly flushes: Batcher<string, Flush | undefined>;
 
@@ -112,18 +113,18 @@ export class RedisQuotaStore {
   ) {
     const bucketOf = redis.isCluster ? (providerId: string) => keys.bucketOf(providerId) : undefined;
     const bucketOfCall = bucketOf && (({ providerId }: QuotaCall) => bucketOf(providerId));
-    this.reads = new Batcher((providerIds) => this.readMany(providerIds), BATCH, bucketOf);
+    this.reads = new Batcher(
+      async (providerIds) => (await this.readEntries(providerIds)).map(toQuotaEntry),
+      BATCH,
+      bucketOf,
+    );
+    this.entries = new Batcher((providerIds) => this.readEntries(providerIds), BATCH, bucketOf);
     this.calls = new Batcher((calls) => this.consumeMany(calls), BATCH, bucketOfCall);
     this.flushes = new Batcher((providerIds) => this.beginMany(providerIds), BATCH, bucketOf);
   }
 
-  async read(providerId: string): Promise<QuotaEntry> {
-    const entry = await this.reads.ask(providerId);
-    if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
-    const used = usedInAll(entry);
-    return entry.limit === NO_DOCUMENT
-      ? { kind: "tombstone", used }
-      : { kind: "snapshot", quota: { used, limit: entry.limit } };
+  read(providerId: string): Promise<QuotaEntry> {
+    return this.reads.ask(providerId);
   }
 
   /**
@@ -190,7 +191,7 @@ export class RedisQuotaStore {
     address = masters[at % masters.length]!.address;
     const resume = masters.length > 1 ? `${cursor} ${address}` : cursor;
     await this.redis.runFor(key, (redis) => redis.set(key, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
-    const known = await Promise.all(found.map((providerId) => this.reads.ask(providerId)));
+    const known = await Promise.all(found.map((providerId) => this.entries.ask(providerId)));
     const entries = found.flatMap((providerId, i) => {
       const entry = known[i];
       if (entry === undefined) return [];
@@ -217,8 +218,10 @@ export class RedisQuotaStore {
 
   /** Whether any provider has usage that Firestore lacks. */
   async hasDirtyProviders(): Promise<boolean> {
+    const keys = this.keys.allDirty();
+    const commands = this.redis.isCluster ? keys.map((key) => [key]) : [keys];
     const found = await Promise.allSettled(
-      this.keys.allDirty().map((key) => this.redis.runFor(key, (redis) => redis.exists(key))),
+      commands.map((together) => this.redis.runFor(together[0]!, (redis) => redis.exists(...together))),
     );
     // On a cluster one that is found says more than a server without an answer.
     if (found.some((each) => each.status === "fulfilled" && each.value > 0)) return true;
@@ -248,7 +251,7 @@ export class RedisQuotaStore {
   async inspect(providerId: string): Promise<StoredEntry | undefined> {
     const key = this.keys.quota(providerId);
     const [entry, ttlMs, since] = await Promise.all([
-      this.reads.ask(providerId),
+      this.entries.ask(providerId),
       this.redis.runFor(key, (redis) => redis.pttl(key)),
       this.redis.runFor(key, (redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
     ]);
@@ -271,7 +274,7 @@ export class RedisQuotaStore {
     return this.keys.allDirty();
   }
 
-  private async readMany(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
+  private async readEntries(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
     const keys = providerIds.map((id) => this.keys.quota(id));
     const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
     return entries.map(parseStoredQuota);
@@ -342,4 +345,12 @@ export class RedisQuotaStore {
   private ttlMs(seconds = this.options.ttlSeconds): number {
     return Math.round(seconds * 1000 * (1 - Math.random() * TTL_JITTER));
   }
+}
+
+function toQuotaEntry(entry: StoredQuota | undefined): QuotaEntry {
+  if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
+  const used = usedInAll(entry);
+  return entry.limit === NO_DOCUMENT
+    ? { kind: "tombstone", used }
+    : { kind: "snapshot", quota: { used, limit: entry.limit } };
 }
