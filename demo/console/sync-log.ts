@@ -4,16 +4,16 @@ import type { SyncEnd } from "./messages.ts";
 type Synced = Omit<SyncEnd, "atMs" | "compared" | "drifted">;
 type Reconciled = Pick<SyncEnd, "compared" | "drifted">;
 
-/** How the emulator begins the line in which it says that a function has ended, however it did. */
-const FINISHED = 'Finished "';
-const LOG_DELAY_MS = 300;
+/** What the stand-in Pub/Sub prints when a scheduled function has failed. */
+const FAILED = "Delivery failed";
 
 /** Reads what syncQuotas logs at its end, as an operator would, from what the functions print. */
 export class SyncLog {
   readonly #tell: (end: SyncEnd) => void;
   readonly #waiting = new Set<(end: SyncEnd | Error) => void>();
   #synced: Synced | undefined;
-  #lastError = "it logged no reason.";
+  /** The first that was printed since somebody waits. */
+  #error: string | undefined;
 
   constructor(tell: (end: SyncEnd) => void) {
     this.#tell = tell;
@@ -21,11 +21,9 @@ export class SyncLog {
 
   /** Reads a line; most are something else. */
   readonly read = (line: string): void => {
-    const error = /\w*Error: .*/.exec(line);
-    if (error) this.#lastError = error[0];
-    if (line.includes(FINISHED) && line.includes("-syncQuotas")) {
-      // What it has logged may come after.
-      setTimeout(() => this.#settle(new Error(`syncQuotas failed: ${this.#lastError}`)), LOG_DELAY_MS);
+    this.#error ??= /\w*Error: .*/.exec(line)?.[0];
+    if (line.includes(FAILED) && line.includes("-syncQuotas")) {
+      this.#settle(new Error(`syncQuotas failed: ${this.#error ?? line}`));
     }
     const synced = entry<Synced>(line, "quotas_synced");
     if (synced) this.#synced = synced;
@@ -44,6 +42,7 @@ export class SyncLog {
     const timer = new AbortController();
     const late = sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined);
     const { promise, resolve } = Promise.withResolvers<SyncEnd | Error>();
+    this.#error = undefined;
     this.#waiting.add(resolve);
     const end = await Promise.race([promise, late]);
     this.#waiting.delete(resolve);
