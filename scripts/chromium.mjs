@@ -11,7 +11,7 @@ const LOOK_TIMEOUT_MS = 20_000;
 const NOT_FOUND = `No Chromium was found, which the tests of the demo's page need. One of these gives you one:
   Debian, Ubuntu   sudo apt-get install -y --no-install-recommends chromium
   macOS            brew install --cask google-chrome
-Without one: npm test -- --selectProjects unit redis emulator-firestore emulator emulator-kit`;
+The other tests need none: npm test -- --ignoreProjects browser`;
 
 const run = promisify(execFile);
 

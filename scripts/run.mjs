@@ -70,6 +70,7 @@ function takesPictures(args) {
 
 /** Whether Jest, with these arguments, comes to the tests that drive a browser. */
 function testsThePage(args) {
+  if (args.includes("--ignoreProjects")) return !args.includes("browser");
   return !args.includes("--selectProjects") || args.includes("browser");
 }
 
