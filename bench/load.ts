@@ -13,11 +13,12 @@
  * Then the same calls go through the Functions emulator, whose own speed that measures: it gives each call that is under
  * way a process.
  *
- * Exit code 1 if a call failed, was lost or counted twice, or an instance has more than one connection. `--json` prints
- * the figures as the last line.
+ * Exit code 1 if a call failed, was lost or counted twice, an instance has more than one connection, or in 5 minutes or
+ * more the memory of one has grown. `--json` prints the figures as the last line.
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { Firestore } from "@google-cloud/firestore";
 import { Redis } from "ioredis";
 import { startFirebaseEmulators } from "../emulator/start.ts";
 import { startRedis } from "../scripts/redis-server.mjs";
@@ -38,11 +39,17 @@ type FunctionName = (typeof FUNCTIONS)[number];
 const INSTANCES = 2;
 const CALLERS_PER_INSTANCE = 8;
 const EMULATOR_CALLERS = 4;
+/** Few, as it answers few calls: each is to be in Redis after the first. */
+const EMULATOR_PROVIDERS = 20;
 const ALONE_MS = 5000;
 const WARM_UP_MS = 5000;
 const SAMPLE_MS = 1000;
 const PROVIDERS = 1000;
 const COLLECTION = "providers";
+/** In less time V8 may still be growing its heap to what it needs. */
+const MEMORY_IS_JUDGED_FROM_MINUTES = 5;
+/** Memory in the last tenth of the time against that in the first. */
+const MAX_GROWTH = 1.1;
 
 const POLICY = {
   name: "load",
@@ -68,19 +75,23 @@ const providers = Array.from({ length: PROVIDERS }, (_, i) => {
 });
 let turn = 0;
 
-/** The next call of a function, for the next provider, in its own name. */
-function nextCall(name: FunctionName): CallableRequest {
-  const { id, idToken } = providers[turn++ % PROVIDERS]!;
+/** The next call of a function, for the next of so many providers, in its own name. */
+function nextCall(name: FunctionName, among: number): CallableRequest {
+  const { id, idToken } = providers[turn++ % among]!;
   return { idToken, data: name === "checkRateLimit" ? { policy: POLICY.name } : { providerId: id } };
 }
 
 /** Calls a function's instances; answers by Firestore, or without Redis, are counted beside. */
-async function load(name: FunctionName, urls: readonly string[], callers: number, forMs: number) {
+async function load(
+  name: FunctionName,
+  urls: readonly string[],
+  { callers, forMs, among = PROVIDERS }: { callers: number; forMs: number; among?: number },
+) {
   let withoutRedis = 0;
   const report = await loadCallable(
     urls,
     { callers, forMs },
-    () => nextCall(name),
+    () => nextCall(name, among),
     ({ source, allowed }, { data }) => {
       if (source !== "redis") withoutRedis++;
       if (name !== "consumeQuota") return;
@@ -115,11 +126,11 @@ type Figures = Record<FunctionName, Measured>;
 /** Loads all functions, and prints what came of it: one after the other, or all at once. */
 async function loadAll(
   urlsOf: (name: FunctionName) => readonly string[],
-  { callers, forMs, together }: { callers: number; forMs: number; together: boolean },
+  { together, ...how }: { callers: number; forMs: number; among?: number; together: boolean },
 ): Promise<Figures> {
   const figures: Partial<Figures> = {};
   const loadOne = async (name: FunctionName) => {
-    figures[name] = await load(name, urlsOf(name), callers, forMs);
+    figures[name] = await load(name, urlsOf(name), how);
   };
   if (together) await Promise.all(FUNCTIONS.map(loadOne));
   else for (const name of FUNCTIONS) await loadOne(name);
@@ -158,6 +169,13 @@ function watch(instances: readonly FrameworkFunction[], client: Redis, ownConnec
   };
 }
 
+async function writeProviders(firestore: Firestore, count: number): Promise<void> {
+  const documents = firestore.collection(COLLECTION);
+  await concurrently(64, count, (i) =>
+    documents.doc(providers[i]!.id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000_000 }),
+  );
+}
+
 /** Providers of which Redis holds another usage than was accepted. */
 async function differing(parts: ReturnType<typeof assembleQuotaParts>): Promise<number> {
   let count = 0;
@@ -175,10 +193,7 @@ async function loadFramework(redisPort: number) {
   const parts = assembleQuotaParts({ redisPort, collectionPath: COLLECTION });
   const instances = new Map<FunctionName, FrameworkFunction[]>();
   try {
-    const documents = parts.firestore.collection(COLLECTION);
-    await concurrently(64, PROVIDERS, (i) =>
-      documents.doc(providers[i]!.id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000_000 }),
-    );
+    await writeProviders(parts.firestore, PROVIDERS);
     for (const name of FUNCTIONS) {
       const params = {
         ...PARAMS,
@@ -197,7 +212,7 @@ async function loadFramework(redisPort: number) {
     }
     const urlsOf = (name: FunctionName) => instances.get(name)!.map(({ url }) => url);
     const callers = INSTANCES * CALLERS_PER_INSTANCE;
-    for (const name of FUNCTIONS) await load(name, urlsOf(name), callers, WARM_UP_MS);
+    for (const name of FUNCTIONS) await load(name, urlsOf(name), { callers, forMs: WARM_UP_MS });
 
     printHeader(`Functions Framework, one function at a time, ${callers} callers`);
     const alone = await loadAll(urlsOf, { callers, forMs: ALONE_MS, together: false });
@@ -216,9 +231,11 @@ async function loadFramework(redisPort: number) {
       `\nMemory of the ${all.length} instances, MiB: ${watched.firstMiB.join(" ")} in the first tenth,`,
     );
     console.log(`                                    ${watched.lastMiB.join(" ")} in the last`);
+    const growth = Math.max(...watched.firstMiB.map((first, i) => watched.lastMiB[i]! / first));
+    console.log(`                                    the most that one has grown: ${growth.toFixed(2)} x`);
     console.log(`Connections to Redis: ${watched.connections} for ${all.length} instances`);
     console.log(`Providers whose usage differs from what was accepted: ${wrong}`);
-    return { alone, together, ...watched, instances: all.length, differing: wrong };
+    return { alone, together, ...watched, growth, instances: all.length, differing: wrong };
   } finally {
     for (const instance of [...instances.values()].flat()) instance.stop();
     await parts.close();
@@ -232,10 +249,15 @@ async function loadEmulator(redisPort: number) {
     params: { ...PARAMS, KEY_PREFIX: "emulated" },
   });
   try {
+    useFirestore(emulators.firestoreHost);
+    const firestore = new Firestore({ projectId: emulators.projectId });
+    await writeProviders(firestore, EMULATOR_PROVIDERS);
+    await firestore.terminate();
     const urlsOf = (name: FunctionName) => [emulators.functionUrl(name)];
-    for (const name of FUNCTIONS) await load(name, urlsOf(name), EMULATOR_CALLERS, WARM_UP_MS);
+    const how = { callers: EMULATOR_CALLERS, among: EMULATOR_PROVIDERS };
+    for (const name of FUNCTIONS) await load(name, urlsOf(name), { ...how, forMs: WARM_UP_MS });
     printHeader(`Functions emulator, one function at a time, ${EMULATOR_CALLERS} callers`);
-    return await loadAll(urlsOf, { callers: EMULATOR_CALLERS, forMs: ALONE_MS, together: false });
+    return await loadAll(urlsOf, { ...how, forMs: ALONE_MS, together: false });
   } finally {
     await emulators.stop();
   }
@@ -251,7 +273,9 @@ try {
   );
   for (const { firstError } of reports) if (firstError) console.log(firstError);
   const errors = reports.reduce((sum, report) => sum + report.errors, 0);
-  const sound = errors === 0 && framework.differing === 0 && framework.connections === framework.instances;
+  const isFlat = MINUTES < MEMORY_IS_JUDGED_FROM_MINUTES || framework.growth <= MAX_GROWTH;
+  const sound =
+    errors === 0 && framework.differing === 0 && framework.connections === framework.instances && isFlat;
   console.log(sound ? "\nSound." : "\nNOT SOUND, see above.");
   if (options.json)
     console.log(JSON.stringify({ bench: "load", minutes: MINUTES, errors, framework, emulator }));

@@ -19,6 +19,6 @@ done
 gcloud monitoring dashboards create --config-from-file=dashboard.json --project="$project"
 
 for file in alerts/*.json; do
-  gcloud alpha monitoring policies create --policy-from-file="$file" --project="$project" \
+  gcloud monitoring policies create --policy-from-file="$file" --project="$project" \
     ${channel:+--notification-channels="$channel"}
 done

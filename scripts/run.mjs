@@ -22,6 +22,7 @@ const TSC = tool("typescript/bin/tsc");
 const TASKS = {
   demo: { built: true, redis: true, browser: takesPictures, commands: (args) => [["demo/run.ts", ...args]] },
   test: { built: true, redis: true, browser: testsThePage, commands: (args) => [[...JEST, ...args]] },
+  "test:faults": { built: true, redis: true, commands: (args) => [["tests/faults/run.ts", ...args]] },
   bench: { built: true, redis: true, commands: benchmark },
   lint: {
     built: true,

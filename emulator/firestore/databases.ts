@@ -15,16 +15,22 @@ export type CommitListener = (databaseName: string, changes: readonly DocumentCh
 export class Databases {
   readonly #open = new Map<string, OpenDatabase>();
   readonly #onCommit: CommitListener;
+  readonly #clockOffsetMs: number;
 
-  constructor(onCommit: CommitListener) {
+  /** @param clockOffsetMs how far their clock is ahead of the machine's */
+  constructor(onCommit: CommitListener, clockOffsetMs = 0) {
     this.#onCommit = onCommit;
+    this.#clockOffsetMs = clockOffsetMs;
   }
 
   get(name: string): OpenDatabase {
     let open = this.#open.get(name);
     if (!open) {
       parseDatabaseName(name);
-      const database = new Database(name, { onCommit: (changes) => this.#onCommit(name, changes) });
+      const database = new Database(name, {
+        onCommit: (changes) => this.#onCommit(name, changes),
+        clockOffsetMs: this.#clockOffsetMs,
+      });
       open = { database, transactions: new Transactions(database) };
       this.#open.set(name, open);
     }

@@ -9,6 +9,7 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
+import type { CallSwitches } from "./call-faults.ts";
 import type { Databases } from "./databases.ts";
 import { GrpcError, unimplemented } from "./grpc-error.ts";
 import { ListenStream } from "./listen.ts";
@@ -19,21 +20,23 @@ import { type StreamingMethod, type UnaryMethod, streamingMethods, unaryMethods 
 const MAX_REQUEST_BYTES = 11_534_336;
 
 /** A gRPC server, bound to no port, that answers for Firestore; methods that it lacks answer that by their names. */
-export function createGrpcServer(databases: Databases): Server {
+export function createGrpcServer(databases: Databases, switches: CallSwitches): Server {
   const implementation: UntypedServiceImplementation = {};
   for (const [name, { responseStream }] of Object.entries(firestoreService)) {
     const lacks = (): never => {
       throw unimplemented(name);
     };
-    implementation[name] = responseStream ? answeringStream(lacks) : answeringOnce(lacks);
+    implementation[name] = responseStream
+      ? answeringStream(name, lacks, switches)
+      : answeringOnce(name, lacks, switches);
   }
   for (const [name, method] of Object.entries(unaryMethods(databases))) {
-    implementation[name] = answeringOnce(method);
+    implementation[name] = answeringOnce(name, method, switches);
   }
   for (const [name, method] of Object.entries(streamingMethods(databases))) {
-    implementation[name] = answeringStream(method);
+    implementation[name] = answeringStream(name, method, switches);
   }
-  implementation["Listen"] = listening(databases);
+  implementation["Listen"] = listening(databases, switches);
   const server = new Server({
     "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": -1,
@@ -42,42 +45,60 @@ export function createGrpcServer(databases: Databases): Server {
   return server;
 }
 
-function answeringOnce(method: UnaryMethod): UntypedHandleCall {
+function answeringOnce(name: string, method: UnaryMethod, switches: CallSwitches): UntypedHandleCall {
   return ((call: ServerUnaryCall<never, object>, callback: sendUnaryData<object>): void => {
-    try {
-      callback(null, method(call.request));
-    } catch (error) {
-      callback(asGrpcError(error));
-    }
+    const isCancelled = (): boolean => call.cancelled;
+    switches
+      .answer(name, isCancelled, () => method(call.request))
+      .then(
+        (answer) => callback(null, answer),
+        (error: unknown) => callback(asGrpcError(error)),
+      );
   }) as UntypedHandleCall;
 }
 
-function answeringStream(method: StreamingMethod): UntypedHandleCall {
+function answeringStream(name: string, method: StreamingMethod, switches: CallSwitches): UntypedHandleCall {
   return ((call: ServerWritableStream<never, object>): void => {
-    // Once it has seen the headers Google's client does not try again, for seconds, what cannot succeed.
-    call.sendMetadata(new Metadata());
-    send(method, call).catch((error: unknown) => call.emit("error", asGrpcError(error)));
+    const isCancelled = (): boolean => call.cancelled;
+    switches
+      .begin(name, isCancelled, () => {
+        // Once it has seen the headers Google's client does not try again, for seconds, what cannot succeed.
+        call.sendMetadata(new Metadata());
+        return send(method, call);
+      })
+      .catch((error: unknown) => call.emit("error", asGrpcError(error)));
   }) as UntypedHandleCall;
 }
 
-function listening(databases: Databases): UntypedHandleCall {
+function listening(databases: Databases, switches: CallSwitches): UntypedHandleCall {
   return ((call: ServerDuplexStream<ListenRequest, object>): void => {
-    call.sendMetadata(new Metadata());
-    const stream = new ListenStream(databases, (response) => call.write(response));
-    call.on("data", (request: ListenRequest) => {
-      try {
-        stream.receive(request);
-      } catch (error) {
-        stream.close();
-        call.emit("error", asGrpcError(error));
-      }
-    });
-    call.on("end", () => {
-      stream.close();
-      call.end();
-    });
-    call.on("cancelled", () => stream.close());
+    // What it reads waits until somebody listens for data.
+    switches
+      .begin(
+        "Listen",
+        () => call.cancelled,
+        () => listen(databases, call),
+      )
+      .catch((error: unknown) => call.emit("error", asGrpcError(error)));
   }) as UntypedHandleCall;
+}
+
+function listen(databases: Databases, call: ServerDuplexStream<ListenRequest, object>): void {
+  call.sendMetadata(new Metadata());
+  const stream = new ListenStream(databases, (response) => call.write(response));
+  call.on("data", (request: ListenRequest) => {
+    try {
+      stream.receive(request);
+    } catch (error) {
+      stream.close();
+      call.emit("error", asGrpcError(error));
+    }
+  });
+  call.on("end", () => {
+    stream.close();
+    call.end();
+  });
+  call.on("cancelled", () => stream.close());
 }
 
 /** Sends the responses no faster than the client takes them. */

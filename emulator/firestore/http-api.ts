@@ -1,14 +1,17 @@
 import type { IncomingMessage, RequestListener } from "node:http";
+import type { CallSwitches } from "./call-faults.ts";
 import type { Databases } from "./databases.ts";
 import type { ReleaseOrder } from "./deliveries.ts";
-import { InvalidFaults, parseDeliveryFaults } from "./delivery-faults.ts";
+import { parseDeliveryFaults } from "./delivery-faults.ts";
 import type { Events } from "./events.ts";
+import { InvalidFaults } from "./faults.ts";
 import type { FunctionsEmulator } from "./functions-emulator.ts";
 import { InvalidTrigger, parseFirstGenTrigger, parseSecondGenTrigger } from "./triggers.ts";
 
 interface Api {
   databases: Databases;
   events: Events;
+  callSwitches: CallSwitches;
   functionsEmulator: FunctionsEmulator;
 }
 
@@ -25,9 +28,9 @@ class BadRequest extends Error {}
 
 const RELEASE_ORDERS: readonly ReleaseOrder[] = ["commit", "reverse", "random"];
 
-/** The HTTP side: what the Functions emulator and the Firebase CLI ask of Google's emulator, and the delivery switches. */
+/** The HTTP side: what the Functions emulator and the Firebase CLI ask of Google's emulator, and the switches. */
 export function createHttpApi(api: Api): RequestListener {
-  const routes = [...emulatorRoutes(api), ...deliveryRoutes(api)];
+  const routes = [...emulatorRoutes(api), ...deliveryRoutes(api), ...callRoutes(api)];
   return (request, response) => {
     const url = new URL(request.url ?? "/", "http://localhost");
     void answer(routes, request, url)
@@ -162,6 +165,19 @@ function deliveryRoutes({ events, functionsEmulator }: Api): Route[] {
         return { address };
       },
     ],
+  ];
+}
+
+function callRoutes({ callSwitches }: Api): Route[] {
+  const path = "/stand-in/v1/calls";
+  const set = (faults: unknown): object => {
+    callSwitches.set(faults);
+    return callSwitches.state;
+  };
+  return [
+    ["GET", path, () => callSwitches.state],
+    ["PUT", path, ({ body }) => set(body)],
+    ["DELETE", path, () => set({})],
   ];
 }
 

@@ -1,6 +1,7 @@
 import { ServerCredentials } from "@grpc/grpc-js";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, type Socket, createServer as createTcpServer } from "node:net";
+import { CallSwitches } from "./call-faults.ts";
 import { Databases } from "./databases.ts";
 import { Events } from "./events.ts";
 import { FunctionsEmulator } from "./functions-emulator.ts";
@@ -18,6 +19,8 @@ export interface FirestoreServerOptions {
   port?: number;
   /** `host:port` of the Functions emulator, to which events go; may be set later. */
   functionsEmulator?: string;
+  /** How far its clock is ahead of the machine's; negative for behind. */
+  clockOffsetMs?: number;
 }
 
 export interface FirestoreServer {
@@ -36,13 +39,14 @@ export interface FirestoreServer {
  * process.env.FIRESTORE_EMULATOR_HOST = `${server.host}:${server.port}`;
  */
 export async function startFirestoreServer(options: FirestoreServerOptions = {}): Promise<FirestoreServer> {
-  const { host = "127.0.0.1", port = 0 } = options;
+  const { host = "127.0.0.1", port = 0, clockOffsetMs = 0 } = options;
   const functionsEmulator = new FunctionsEmulator(options.functionsEmulator);
   const events = new Events((event) => functionsEmulator.send(event));
-  const databases = new Databases((name, changes) => events.onCommit(name, changes));
-  const grpcServer = createGrpcServer(databases);
+  const databases = new Databases((name, changes) => events.onCommit(name, changes), clockOffsetMs);
+  const callSwitches = new CallSwitches();
+  const grpcServer = createGrpcServer(databases, callSwitches);
   const grpcConnections = grpcServer.createConnectionInjector(ServerCredentials.createInsecure());
-  const httpServer = createHttpServer(createHttpApi({ databases, events, functionsEmulator }));
+  const httpServer = createHttpServer(createHttpApi({ databases, events, callSwitches, functionsEmulator }));
 
   const sockets = new Set<Socket>();
   const listener = createTcpServer({ noDelay: true }, (socket) => {

@@ -16,6 +16,8 @@ export interface CommitResult {
 
 export interface DatabaseOptions {
   historyCapacity?: number;
+  /** How far its clock is ahead of the machine's; 0 if it is left out. */
+  clockOffsetMs?: number;
   /** Told of every commit that changed something, synchronously, in the order of commit times. */
   onCommit?: (changes: readonly DocumentChange[]) => void;
 }
@@ -29,7 +31,7 @@ export interface Commit {
 /** One Firestore database in memory. Every method is synchronous, and so is a commit: atomic, and alone. */
 export class Database {
   readonly name: string;
-  readonly clock = new CommitClock();
+  readonly clock: CommitClock;
   readonly #options: DatabaseOptions;
   readonly #watchers = new Set<(commit: Commit) => void>();
   #tree!: DocumentTree;
@@ -38,6 +40,7 @@ export class Database {
   constructor(name: string, options: DatabaseOptions = {}) {
     this.name = name;
     this.#options = options;
+    this.clock = new CommitClock(options.clockOffsetMs);
     this.clear();
   }
 

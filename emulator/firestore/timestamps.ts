@@ -23,19 +23,25 @@ export function rfc3339({ seconds, nanos }: Timestamp): string {
 
 /** Tells the times of commits and reads: a commit comes strictly after every commit and read told before it. */
 export class CommitClock {
+  readonly #offsetMicros: Micros;
   #last: Micros = 0;
 
+  /** @param offsetMs how far it is ahead of the machine's */
+  constructor(offsetMs = 0) {
+    this.#offsetMicros = offsetMs * 1_000;
+  }
+
   forCommit(): Micros {
-    this.#last = Math.max(systemMicros(), this.#last + 1);
+    this.#last = Math.max(this.#now(), this.#last + 1);
     return this.#last;
   }
 
   forRead(): Micros {
-    this.#last = Math.max(systemMicros(), this.#last);
+    this.#last = Math.max(this.#now(), this.#last);
     return this.#last;
   }
-}
 
-function systemMicros(): Micros {
-  return Math.floor((performance.timeOrigin + performance.now()) * 1_000);
+  #now(): Micros {
+    return Math.floor((performance.timeOrigin + performance.now()) * 1_000) + this.#offsetMicros;
+  }
 }

@@ -53,12 +53,12 @@ export function isConflict(error: unknown): boolean {
 
 /** Repeats a read and a conditional write until no other writer comes in between, or so much time has passed. */
 export async function retryConflicts<T>(timeoutMs: number, attempt: () => Promise<T>): Promise<T> {
-  const startedMs = Date.now();
+  const startedMs = performance.now();
   for (let retries = 0; ; retries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isConflict(error) || Date.now() - startedMs > timeoutMs) throw error;
+      if (!isConflict(error) || performance.now() - startedMs > timeoutMs) throw error;
       await pause(Math.random() * Math.min(400, 10 * 2 ** retries));
     }
   }

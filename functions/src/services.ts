@@ -4,6 +4,7 @@ import type { ServiceConfig } from "./config/config";
 import { lazily } from "./lazily";
 import type { Logs } from "./observability/logs";
 import { Metrics } from "./observability/metrics";
+import { FirestoreProbe } from "./quota/firestore-probe";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
@@ -57,7 +58,7 @@ export function createServices(
   const { quota } = config;
   const metrics = new Metrics(logs);
   const RedisServers = config.redis.topology === "cluster" ? RedisCluster : RedisConnection;
-  const redis = new RedisServers(config.redis, logs, secretReader(secretManagerHost));
+  const redis = new RedisServers(config.redis, countCircuit(logs, metrics), secretReader(secretManagerHost));
   const keys = new Keys(config.redis.keyPrefix);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
     ttlSeconds: quota.ttlSeconds,
@@ -77,7 +78,11 @@ export function createServices(
     quotaService: new QuotaService(redisQuotas, firestoreQuotas, quotaSync, quota, logs, metrics),
     quotaSync,
     quotaBackfill: new QuotaBackfill(firestore, quota.collectionPath, quota, redisQuotas, logs),
-    quotaInspector: new QuotaInspector(redisQuotas, firestoreQuotas),
+    quotaInspector: new QuotaInspector(
+      redisQuotas,
+      firestoreQuotas,
+      new FirestoreProbe(firestore, quota.collectionPath),
+    ),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs, metrics),
     rateLimiter: new RateLimiter(
       documents ?? { policies: () => policies },
@@ -93,6 +98,21 @@ export function createServices(
     close() {
       documents?.close();
       redis.close();
+    },
+  };
+}
+
+/** Logs that also count when the circuit to Redis opens and closes. */
+function countCircuit(logs: Logs, metrics: Metrics): Logs {
+  return {
+    ...logs,
+    redisCircuitOpened(address) {
+      logs.redisCircuitOpened(address);
+      metrics.circuitChanged("open");
+    },
+    redisCircuitClosed(address) {
+      logs.redisCircuitClosed(address);
+      metrics.circuitChanged("closed");
     },
   };
 }

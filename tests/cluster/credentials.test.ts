@@ -61,8 +61,7 @@ function connectTo(settings: Partial<ServerSettings>) {
   const options = { host: "localhost", port: tlsPorts[0]!, timeoutMs: 300, ...settings };
   const cluster = new RedisCluster(options, recorded.logs, secretReader(secretManager.host));
   closing.push(() => cluster.close());
-  const writeAll = () =>
-    Promise.all(KEYS.map((key) => cluster.runFor(key, (redis) => redis.set(key, "1"))));
+  const writeAll = () => Promise.all(KEYS.map((key) => cluster.runFor(key, (redis) => redis.set(key, "1"))));
   return { recorded, writeAll };
 }
 
@@ -96,7 +95,8 @@ test("a changed password is found by the connections to all masters", async () =
     await direct.config("SET", "requirepass", next, "masterauth", next);
   expect(await writeAll()).toEqual(KEYS.map(() => "OK"));
   secretManager.add(AUTH, next);
-  for (const { direct } of servers.masters) await direct.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  for (const { direct } of servers.masters)
+    await direct.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
   await waitFor(writeAll, { what: "an answer of all masters" });
   expect(recorded.events().filter((event) => event === "redis_credentials_renewed")).toHaveLength(3);
   // Both secrets, once or, where the first reading came too soon, twice; not once for each master.

@@ -4,6 +4,9 @@ import { checkPolicies } from "../../functions/src/rate-limit/policy";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
 import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
+import { RedisUnavailableError } from "../../functions/src/redis/connection";
+import { slotOf } from "../../functions/src/redis/keys";
+import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { consumeOne, startLoad, total, type Tally } from "../harness/cluster-load.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
@@ -35,7 +38,9 @@ afterEach(() => servers.stop());
 
 const limiterOn = (store: RedisRateLimitStore) => {
   const limits = [{ algorithm: "fixed-window" as const, limit: 1_000_000, window: "24 h" }];
-  const policies = new Map([["p", checkPolicies([{ name: "p", by: "uid", limits, onRedisFailure: "local" }])[0]!]]);
+  const policies = new Map([
+    ["p", checkPolicies([{ name: "p", by: "uid", limits, onRedisFailure: "local" }])[0]!],
+  ]);
   const { logs, metrics } = recordLogs();
   return new RateLimiter({ policies: () => policies }, store, new LocalRateLimitStore(), logs, metrics);
 };
@@ -59,7 +64,11 @@ test.each([
     const limiter = limiterOn(new RedisRateLimitStore(cluster, keys));
     await Promise.all(IDS.map((id) => collection.doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000 })));
     for (const id of IDS) await service.consume(id);
-    const isOfVictim = (id: string) => servers.indexOf(keys.quota(id)) === VICTIM;
+    // An instance that does nothing but tell the status.
+    const { cluster: other } = connectCluster(servers.masters[0]!.server.port, TIMEOUT_MS);
+    const probe = new RedisProbe(other);
+    expect(await probe.status()).toMatchObject({ reachable: true, masters: 3 });
+    const isOfVictim = (id: string) => servers.indexOf(slotOf(keys.quota(id))) === VICTIM;
     const ofVictim = IDS.filter(isOfVictim);
     expect(ofVictim.length).toBeGreaterThan(5);
 
@@ -95,10 +104,15 @@ test.each([
     await servers.masters[VICTIM]!.server.kill(signal);
     const atRisk = acceptedOfVictim() - acceptedBefore;
     await waitFor(() => total(tallies(ofVictim), "failed") > 0, { what: "the loss to be noticed" });
+    expect((await probe.status()).reachable).toBe(false);
     // In the meantime Firestore decides, and a check is answered.
     const checkedMs = performance.now();
     expect(await service.check(ofVictim[0]!)).toMatchObject({ source: "firestore" });
     expect(performance.now() - checkedMs).toBeLessThan(TIMEOUT_MS + SLACK_MS);
+    // A sync brings over what is on the others, and says that it could not do all.
+    await expect(sync.flushAll({ deadlineMs: Date.now() + 20_000 })).rejects.toThrow(RedisUnavailableError);
+    const brought = await target.db.getAll(...IDS.map((id) => collection.doc(id)));
+    expect(brought.map((each) => each.get("aiCallsUsed") > 0)).toEqual(IDS.map((id) => !isOfVictim(id)));
 
     await waitFor(
       () => {
@@ -109,9 +123,12 @@ test.each([
     );
     const recoveredMs = Math.max(...tallies(ofVictim).map((tally) => tally.lastFailureMs)) - goneMs;
     expect(await isMaster(servers.replicas[VICTIM]!)).toBe(true);
+    await waitFor(async () => (await probe.status()).reachable, { what: "the status of the new master" });
     if (signal === "SIGSTOP") {
       await servers.masters[VICTIM]!.server.kill("SIGCONT");
-      await waitFor(async () => !(await isMaster(servers.masters[VICTIM]!)), { what: "the old master to give way" });
+      await waitFor(async () => !(await isMaster(servers.masters[VICTIM]!)), {
+        what: "the old master to give way",
+      });
       await sleep(500);
     }
     await Promise.all([load.stop(), decisions.stop()]);
@@ -144,12 +161,16 @@ test.each([
 
     // What the promoted replica has reaches Firestore, once.
     const inRedis = await Promise.all(IDS.map((id) => redisStore.read(id)));
-    expect(await sync.flushAll({ deadlineMs: Date.now() + 20_000 })).toMatchObject({ failed: 0, complete: true });
+    expect(await sync.flushAll({ deadlineMs: Date.now() + 20_000 })).toMatchObject({
+      failed: 0,
+      complete: true,
+    });
     const documents = await target.db.getAll(...IDS.map((id) => collection.doc(id)));
     expect(documents.map((each) => each.get("aiCallsUsed") as number)).toEqual(
       inRedis.map((entry) => (entry.kind === "snapshot" ? entry.quota.used : -1)),
     );
     cluster.close();
+    other.close();
 
     function tallies(ids: readonly string[]): Tally[] {
       return ids.map((id) => load.tallies.get(id)!);

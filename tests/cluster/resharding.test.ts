@@ -32,7 +32,7 @@ test("while buckets are moved to other masters under load, every answer is right
   const moved = new Set<number>();
   for (const id of IDS) {
     const slot = slotOf(keys.quota(id));
-    const from = servers.indexOf(keys.quota(id));
+    const from = servers.indexOf(slot);
     if (moved.has(slot) || moved.size === 8) continue;
     moved.add(slot);
     await servers.moveSlot(slot, servers.masters[from]!, servers.masters[(from + 1) % 3]!);
@@ -57,14 +57,17 @@ test("while buckets are moved to other masters under load, every answer is right
     expect(used).toBeGreaterThanOrEqual(accepted);
     expect(used).toBeLessThanOrEqual(accepted + unknown);
   }
-  const errors = (await Promise.all(servers.masters.map(({ direct }) => direct.info("errorstats")))).join("\n");
+  const errors = (await Promise.all(servers.masters.map(({ direct }) => direct.info("errorstats")))).join(
+    "\n",
+  );
   process.stdout.write(
     `resharding: ${moved.size} buckets moved; consumptions ${answered()} accepted, ` +
       `${total(consumptions.tallies.values(), "failed")} failed, ${total(consumptions.tallies.values(), "unknown")} unknown; ` +
       `${errors.match(/errorstat_(MOVED|ASK|TRYAGAIN):count=\d+/g)?.join(", ")}\n`,
   );
   // The move was seen, from all sides.
-  for (const redirection of ["MOVED", "ASK", "TRYAGAIN"]) expect(errors).toContain(`errorstat_${redirection}:`);
+  for (const redirection of ["MOVED", "ASK", "TRYAGAIN"])
+    expect(errors).toContain(`errorstat_${redirection}:`);
   expect(errors).not.toContain("CROSSSLOT");
   cluster.close();
 }, 60_000);

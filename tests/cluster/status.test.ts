@@ -1,4 +1,4 @@
-import type { Finding } from "../../functions/src/cli/doctor";
+import type { Finding } from "../../functions/src/cli/finding";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
@@ -134,7 +134,9 @@ test("a cluster that cannot be reached, or has no slots yet, is a status too", a
   try {
     expect(await new RedisProbe(away.cluster).status()).toEqual({
       reachable: false,
-      error: expect.stringMatching(/^Redis at 127\.0\.0\.1:1 \(REDIS_HOST, REDIS_PORT\).*ECONNREFUSED/) as string,
+      error: expect.stringMatching(
+        /^Redis at 127\.0\.0\.1:1 \(REDIS_HOST, REDIS_PORT\).*ECONNREFUSED/,
+      ) as string,
     });
     expect(await new RedisProbe(unmade.cluster).status()).toEqual({
       reachable: false,

@@ -101,7 +101,11 @@ test("consumptions of many providers at once are counted exactly, each with its 
   await Promise.all(IDS.map((id) => store.apply(id, snapshot(0, 7))));
   const outcomes = await Promise.all(
     Array.from({ length: 10 * IDS.length }, (_, i) =>
-      store.consume({ providerId: IDS[i % IDS.length]!, cost: 1, idempotencyKey: i % 3 ? undefined : `k${i}` }),
+      store.consume({
+        providerId: IDS[i % IDS.length]!,
+        cost: 1,
+        idempotencyKey: i % 3 ? undefined : `k${i}`,
+      }),
     ),
   );
   for (const [i, id] of IDS.entries()) {
@@ -114,7 +118,12 @@ test("consumptions of many providers at once are counted exactly, each with its 
 });
 
 test("a sync brings the usage of all buckets to Firestore, and leaves nothing behind", async () => {
-  const { service, sync, collection, keys: own } = assembleQuotaParts({
+  const {
+    service,
+    sync,
+    collection,
+    keys: own,
+  } = assembleQuotaParts({
     firestore: target.db,
     redis: cluster,
     mode: "redis-primary",
@@ -131,7 +140,9 @@ test("a sync brings the usage of all buckets to Firestore, and leaves nothing be
   const documents = await target.db.getAll(...IDS.map((id) => collection.doc(id)));
   expect(documents.map((each) => each.get("aiCallsUsed") as number)).toEqual(IDS.map((_, i) => i + 5));
   expect(await sync.unsynced()).toEqual({ pendingProviders: 0, oldestPendingMs: 0 });
-  const perMaster = await Promise.all(masters.map((master) => master.keys(`${own.quota("x").split("{")[0]}*:q:*`)));
+  const perMaster = await Promise.all(
+    masters.map((master) => master.keys(`${own.quota("x").split("{")[0]}*:q:*`)),
+  );
   for (const held of perMaster) expect(held.length).toBeGreaterThan(10);
 });
 
@@ -144,7 +155,7 @@ test("a sample walks over all masters, and goes on where the last ended", async 
   const seen = new Set<string>();
   // The keys of other tests make the walk longer than these providers would.
   do {
-    for (const { providerId } of await store.sample(20)) seen.add(providerId);
+    for (const { providerId } of (await store.sample(20)).entries) seen.add(providerId);
     places.push(await cluster.runFor(key, (redis) => redis.get(key)));
   } while (places.at(-1) !== `0 ${first!.address}`);
   expect(seen).toEqual(new Set(IDS));

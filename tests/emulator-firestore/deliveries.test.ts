@@ -63,7 +63,7 @@ if (OFFICIAL_HOST) {
       let most = 0;
       functions.respond = async () => {
         most = Math.max(most, ++now);
-        await sleep(5);
+        await sleep(50);
         now--;
         return 200;
       };

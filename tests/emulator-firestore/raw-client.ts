@@ -1,7 +1,11 @@
-import { type ServiceError, credentials, makeClientConstructor } from "@grpc/grpc-js";
+import { type CallOptions, type ServiceError, credentials, makeClientConstructor } from "@grpc/grpc-js";
 import { firestoreService } from "../../emulator/firestore/protocol.ts";
 
-type Call = (request: object, callback: (error: ServiceError | null, response: object) => void) => void;
+type Call = (
+  request: object,
+  options: CallOptions,
+  callback: (error: ServiceError | null, response: object) => void,
+) => void;
 
 /** Firestore as the protocol has it, for what Google's Node client has no words for, or does not let through. */
 export class FirestoreClient {
@@ -42,10 +46,12 @@ export class FirestoreClient {
     return this.call("Rollback", { database: this.database, transaction });
   }
 
-  call(method: string, request: object): Promise<object> {
+  call(method: string, request: object, options: CallOptions = {}): Promise<object> {
     const call = (this.#client as unknown as Record<string, Call>)[method];
     return new Promise((resolve, reject) => {
-      call?.bind(this.#client)(request, (error, response) => (error ? reject(error) : resolve(response)));
+      call?.bind(this.#client)(request, options, (error, response) =>
+        error ? reject(error) : resolve(response),
+      );
     });
   }
 

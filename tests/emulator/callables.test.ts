@@ -304,6 +304,7 @@ describe("getStatus", () => {
       oldestPendingMs: expect.any(Number) as number,
     });
     expect(instance["hits"]).toBeGreaterThanOrEqual(0);
+    expect(instance["circuit"]).toBe("closed");
   });
 
   test("refuses everyone else, and any input", async () => {

@@ -82,6 +82,7 @@ afterAll(async () => {
 const both = () => [extension, kit];
 const provider = (id: string) => firestore.collection("providers").doc(id);
 
+// The emulator starts a process for each call that comes while the others are busy.
 test("with the extension and the kit side by side, each call counts once and each change arrives", async () => {
   const id = "p1";
   await provider(id).set({ aiCallsUsed: 0, aiCallsLimit: 20 });
@@ -112,7 +113,7 @@ test("with the extension and the kit side by side, each call counts once and eac
   await waitFor(async () => (await redis.exists(keys.dirty(id))) === 0, { what: "the syncs" });
   expect((await provider(id).get()).get("aiCallsUsed")).toBe(22);
   redis.disconnect();
-});
+}, 90_000);
 
 test("they share the counts of rate limits", async () => {
   const idToken = await signIn(extension, { uid: "u1" });
@@ -124,4 +125,4 @@ test("they share the counts of rate limits", async () => {
     ),
   )) as { allowed: boolean }[];
   expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(8);
-});
+}, 90_000);

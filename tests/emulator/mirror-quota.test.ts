@@ -5,7 +5,10 @@ import type { Redis } from "ioredis";
 
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { NO_DOCUMENT, NOT_KNOWN, type StoredQuota } from "../../functions/src/quota/stored-quota";
+import { parseServiceConfig } from "../../functions/src/config/config";
+import { createLogs } from "../../functions/src/observability/logs";
 import { Keys } from "../../functions/src/redis/keys";
+import { createServices } from "../../functions/src/services";
 import { clean, storedQuota } from "../harness/stored-quota.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
@@ -47,6 +50,20 @@ const mirrored = (id: string, version: number) =>
   waitFor(async () => (await entryOf(id))?.version === version, {
     what: `version ${version} of ${id} in Redis`,
   });
+
+test("the mirror's probe sees a change of the command line's arrive", async () => {
+  const id = uniquePrefix();
+  await providers.doc(id).set({ aiCallsUsed: 3, aiCallsLimit: 50 });
+  const config = parseServiceConfig({ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redisPort) });
+  const services = createServices(
+    config,
+    () => firestore,
+    createLogs(() => {}),
+  );
+  expect(await services.quotaInspector.probeMirror(id, 20_000)).toBeGreaterThan(0);
+  services.close();
+  expect((await providers.doc(id).get()).data()).toMatchObject({ aiCallsUsed: 3, aiCallsLimit: 50 });
+});
 
 test("a document written to Firestore appears in Redis, changes there, and leaves a tombstone", async () => {
   const id = uniquePrefix();

@@ -142,7 +142,7 @@ test("samples reach every entry, whatever else is in Redis", async () => {
   await redis.set(`${keys.blocks(0, "by-subject")}:x}:q:p1`, 1);
   const reached = new Set<string>();
   for (let i = 0; i < 1000 && reached.size < ids.length; i++) {
-    for (const { providerId } of await redisStore.sample(100)) reached.add(providerId);
+    for (const { providerId } of (await redisStore.sample(100)).entries) reached.add(providerId);
   }
   redis.disconnect();
   expect([...reached].sort()).toEqual([...ids].sort());

@@ -8,8 +8,7 @@ import { withDeadline } from "../../functions/src/deadline";
 import type { QuotaSnapshot } from "../../functions/src/quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaMode } from "../../functions/src/quota/quota-service";
 import { RedisConnection } from "../../functions/src/redis/connection";
-import { startCuttingProxy } from "../harness/cutting-proxy.ts";
-import { startHeldProxy } from "../harness/held-proxy.ts";
+import { startFaultProxy } from "../harness/fault-proxy.ts";
 import { Interleaving, type Fault } from "../harness/interleaving.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { QuotaWorld } from "../harness/quota-world.ts";
@@ -341,7 +340,7 @@ describe("unknown outcomes", () => {
 
   /** A key, and a proxy that cuts the next connection on which a script is run. */
   async function prepare() {
-    const proxy = await startCuttingProxy(redisPort);
+    const proxy = await startFaultProxy(redisPort);
     closing.push(() => proxy.close());
     return { proxy, key: uniquePrefix(), cut: () => proxy.cutReplyTo(/evalsha/i) };
   }
@@ -584,10 +583,11 @@ describe("what a crash, a hang or an edit at the wrong moment could have broken"
   });
 
   test("a sync ends at its time limit while Firestore hangs", async () => {
-    const proxy = await startHeldProxy(server.port);
+    const proxy = await startFaultProxy(server.port);
+    proxy.set({ requests: "stall" });
     const hanging = connectFirestore(project, `127.0.0.1:${proxy.port}`);
     closing.push(async () => {
-      proxy.release();
+      proxy.heal();
       await hanging.terminate().catch(() => undefined);
       proxy.close();
     });

@@ -7,7 +7,7 @@ import type { QuotaMirror } from "../../functions/src/quota/quota-mirror";
 import { NOT_KNOWN } from "../../functions/src/quota/stored-quota";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import type { Context } from "../../functions/src/context";
-import { startHeldProxy } from "../harness/held-proxy.ts";
+import { startFaultProxy } from "../harness/fault-proxy.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { storedQuota } from "../harness/stored-quota.ts";
@@ -103,14 +103,15 @@ test("without Redis each check is answered from Firestore", async () => {
 });
 
 test("when Firestore does not answer either, the caller is told within the time limit", async () => {
-  const proxy = await startHeldProxy(project.ports.firestore);
+  const proxy = await startFaultProxy(project.ports.firestore);
+  proxy.set({ requests: "stall" });
   const hanging = connectFirestore(project, `127.0.0.1:${proxy.port}`);
   const { service, recorded } = assemble({ firestore: hanging, firestoreTimeoutMs: 300 });
   const start = performance.now();
   await expect(service.check("p1")).rejects.toThrow(FirestoreUnavailableError);
   expect(performance.now() - start).toBeLessThan(2000);
   expect(recorded.events()).toEqual(["firestore_unavailable"]);
-  proxy.release();
+  proxy.heal();
   await hanging.terminate();
   proxy.close();
 });

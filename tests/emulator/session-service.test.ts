@@ -9,7 +9,7 @@ import {
   SessionStillCachedError,
   SessionUnavailableError,
 } from "../../functions/src/session/session";
-import { startHeldProxy } from "../harness/held-proxy.ts";
+import { startFaultProxy } from "../harness/fault-proxy.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { assembleSessionParts, type SessionPartsOptions } from "../harness/session-parts.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
@@ -207,10 +207,11 @@ describe("in mode dual-write", () => {
   });
 
   test("when Firestore hangs, Redis answers what it holds, and the rest fails within the time limit", async () => {
-    const proxy = await startHeldProxy(server.port);
+    const proxy = await startFaultProxy(server.port);
+    proxy.set({ requests: "stall" });
     const hanging = connectFirestore(project, `127.0.0.1:${proxy.port}`);
     closing.push(async () => {
-      proxy.release();
+      proxy.heal();
       await hanging.terminate().catch(() => undefined);
       proxy.close();
     });

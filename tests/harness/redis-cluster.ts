@@ -1,6 +1,5 @@
 import { Redis } from "ioredis";
 
-import { slotOf } from "../../functions/src/redis/keys";
 import { freePorts } from "../../scripts/free-ports.mjs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { waitFor } from "./wait-for.ts";
@@ -23,8 +22,8 @@ export interface TestCluster {
   readonly masters: readonly ClusterNode[];
   /** The replica of the master at the same index. */
   readonly replicas: readonly ClusterNode[];
-  /** The index of the master that a key was given to. */
-  indexOf(key: string): number;
+  /** The index of the master that a slot was given to. */
+  indexOf(slot: number): number;
   /** Moves a slot, with its keys, as `redis-cli --cluster reshard` does. */
   moveSlot(slot: number, from: ClusterNode, to: ClusterNode): Promise<void>;
   stop(): Promise<void>;
@@ -47,32 +46,38 @@ export async function startCluster({
   const masters = nodes.slice(0, MASTERS);
   const replicas = nodes.slice(MASTERS);
   const firstSlot = (i: number) => Math.ceil((i * SLOTS) / MASTERS);
+  await Promise.all(nodes.map(({ direct }, i) => direct.call("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))));
   await Promise.all(
-    nodes.map(({ direct }, i) => direct.call("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))),
-  );
-  await Promise.all(
-    masters.map(({ direct }, i) => direct.call("CLUSTER", "ADDSLOTSRANGE", firstSlot(i), firstSlot(i + 1) - 1)),
+    masters.map(({ direct }, i) =>
+      direct.call("CLUSTER", "ADDSLOTSRANGE", firstSlot(i), firstSlot(i + 1) - 1),
+    ),
   );
   for (const [i, { server }] of nodes.slice(1).entries())
     await masters[0]!.direct.call("CLUSTER", "MEET", "127.0.0.1", server.port, ports[2 * (i + 1) + 1]!);
   const knows = async ({ direct }: ClusterNode, count: number) =>
     infoOf(await clusterInfo(direct), "cluster_known_nodes") === String(count);
-  await waitFor(async () => (await Promise.all(nodes.map((node) => knows(node, nodes.length)))).every(Boolean), {
-    what: "the nodes to know each other",
-  });
+  await waitFor(
+    async () => (await Promise.all(nodes.map((node) => knows(node, nodes.length)))).every(Boolean),
+    {
+      what: "the nodes to know each other",
+    },
+  );
   await Promise.all(
     replicas.map(({ direct }, i) =>
       waitFor(() => direct.cluster("REPLICATE", masters[i]!.id), { what: "a replica" }),
     ),
   );
-  await waitFor(async () => (await Promise.all([...nodes.map(isOk), ...replicas.map(isSynced)])).every(Boolean), {
-    what: "the cluster to be ready",
-    timeoutMs: 20_000,
-  });
+  await waitFor(
+    async () => (await Promise.all([...nodes.map(isOk), ...replicas.map(isSynced)])).every(Boolean),
+    {
+      what: "the cluster to be ready",
+      timeoutMs: 20_000,
+    },
+  );
   return {
     masters,
     replicas,
-    indexOf: (key) => Math.floor((slotOf(key) * MASTERS) / SLOTS),
+    indexOf: (slot) => Math.floor((slot * MASTERS) / SLOTS),
     moveSlot: (slot, from, to) => moveSlot(masters, slot, from, to),
     async stop() {
       for (const { direct } of nodes) direct.disconnect();
@@ -96,7 +101,12 @@ async function startNode(
     ...args,
   ];
   const server = await startRedis({ port, args: settings });
-  const direct = new Redis({ host: "127.0.0.1", port, disconnectTimeout: 200, ...(password && { password }) });
+  const direct = new Redis({
+    host: "127.0.0.1",
+    port,
+    disconnectTimeout: 200,
+    ...(password && { password }),
+  });
   direct.on("error", () => {}); // tests kill servers
   return { server, direct, id: (await direct.cluster("MYID")) as string };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import type { Finding } from "../../functions/src/cli/doctor";
+import type { Finding } from "../../functions/src/cli/finding";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import {
@@ -12,7 +12,8 @@ import {
   type FirestoreTarget,
 } from "../emulator-firestore/firestore-target.ts";
 import { runCommand } from "../harness/run-cli.ts";
-import { uniquePrefix } from "../harness/test-redis.ts";
+import { startSecretManager } from "../harness/secret-manager-server.ts";
+import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const HEALTHY = ["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"];
 
@@ -74,6 +75,7 @@ describe("doctor", () => {
     expect(verdicts).toEqual({
       params: "pass",
       "VPC connector": "pass",
+      secrets: "pass",
       Redis: "pass",
       latency: "pass",
       version: "pass",
@@ -82,19 +84,30 @@ describe("doctor", () => {
       "eviction policy": "pass",
       persistence: "pass",
       clients: "pass",
+      refusals: "pass",
       "AUTH and TLS": "pass",
       Lua: "pass",
       clock: "pass",
       Firestore: "pass",
       collection: "pass",
       fields: "pass",
+      writing: "pass",
       fallback: "pass",
+      rollback: "pass",
+      "connector state": "by-hand",
+      roles: "by-hand",
+      monitoring: "by-hand",
+      alerts: "by-hand",
     });
     expect(exitCode).toBe(0);
     const { output } = await run(["doctor"], environment);
-    expect(output).toMatch(new RegExp(`PASS {2}Redis +answers at 127\\.0\\.0\\.1:${redis.port}\n`));
+    expect(output).toMatch(
+      new RegExp(
+        `PASS {2}Redis +answers at 127\\.0\\.0\\.1:${redis.port}, asked from 127\\.0\\.0\\.1:\\d+\n`,
+      ),
+    );
     expect(output).toMatch(/PASS {2}latency +p50 \d+\.\d\d ms, p99 \d+\.\d\d ms of 100 PINGs\n/);
-    expect(output).toMatch(/17 passed, 0 warnings, 0 failed\n$/);
+    expect(output).toMatch(/21 passed, 0 warnings, 0 failed, 4 to check by hand\n$/);
   });
 
   test("says of a misconfigured one what to do about each fault", async () => {
@@ -135,6 +148,7 @@ describe("doctor", () => {
       Firestore: "pass",
       collection: "warn",
       fallback: "pass",
+      rollback: "fail",
     });
     expect(output).toContain("ECONNREFUSED");
     expect(exitCode).toBe(1);
@@ -152,6 +166,58 @@ describe("doctor", () => {
     }
   });
 
+  test("says what Redis has refused: much of it is a fault, a little is worth a look", async () => {
+    const full = await startRedis({ args: ["--maxmemory", "1", "--maxmemory-policy", "noeviction"] });
+    try {
+      const client = connectRedis(full.port);
+      for (let i = 0; i < 50; i++) await expect(client.set("k", "v")).rejects.toThrow("OOM");
+      const environment = installation({ REDIS_PORT: String(full.port) });
+      const { output, verdicts } = await diagnose(environment);
+      expect(verdicts).toMatchObject({ refusals: "fail", memory: "warn" });
+      expect(output).toContain("50 OOM of ");
+      const pings = client.pipeline();
+      for (let i = 0; i < 100_000; i++) pings.ping();
+      await pings.exec();
+      client.disconnect();
+      expect((await diagnose(environment)).verdicts).toMatchObject({ refusals: "warn" });
+    } finally {
+      await full.stop();
+    }
+  });
+
+  test("reads each secret that a param names, and tells which cannot be read", async () => {
+    const secrets = await startSecretManager();
+    const host = "projects/p/secrets/REDIS_HOST";
+    try {
+      secrets.add(host, "127.0.0.1");
+      const diagnoseWith = async (more: ParamValues) => {
+        const { output } = await runCommand(["--json", "doctor"], {
+          environment: installation({ REDIS_HOST: host, ...more }),
+          firestore: () => connect(target.address, target.project),
+          secretManagerHost: secrets.host,
+        });
+        const findings = JSON.parse(output) as Finding[];
+        return findings.filter(({ check }) => check === "secrets" || check === "Redis");
+      };
+      expect(await diagnoseWith({})).toMatchObject([
+        { check: "secrets", verdict: "pass", found: "REDIS_HOST can be read" },
+        { check: "Redis", verdict: "pass" },
+      ]);
+      const missing = "projects/p/secrets/redis-auth";
+      expect(await diagnoseWith({ REDIS_AUTH_SECRET: missing })).toMatchObject([
+        { check: "secrets", verdict: "pass" },
+        {
+          check: "secrets",
+          verdict: "fail",
+          found: expect.stringContaining(`${missing}/versions/latest`) as string,
+        },
+        { check: "Redis", verdict: "fail" },
+      ]);
+    } finally {
+      await secrets.stop();
+    }
+  });
+
   test("shows no password that was written into an address", async () => {
     const { exitCode, output, errors } = await run(
       ["doctor"],
@@ -166,11 +232,11 @@ describe("doctor", () => {
     const file = path.join(folder, "quota.env");
     writeFileSync(
       file,
-      `REDIS_PORT=${redis.port}\nfirebaseextensions.v1beta.function/location=x\nOTHER=secret\n`,
+      `REDIS_PORT=${redis.port}\nfirebaseextensions.v1beta.function/location=x\nOTHER=hunter3\n`,
     );
     const { output } = await run(["--json", "doctor", "--env-file", file], installation({ REDIS_PORT: "1" }));
     expect(output).toContain(`answers at 127.0.0.1:${redis.port}`);
-    expect(output).not.toContain("secret");
+    expect(output).not.toContain("hunter3");
   });
 });
 
@@ -230,6 +296,17 @@ test("a dead Redis is an error in one line, and exit code 1; bad usage is 2; hel
   expect((await run(["sync", "--unknown"], installation())).exitCode).toBe(2);
   expect((await run(["sync"], {})).exitCode).toBe(2);
   expect((await run(["inspect", "a/b"], installation())).exitCode).toBe(2);
+  for (const args of [
+    ["sync", "--seconds", "soon"],
+    ["reconcile", "--count", "-1"],
+    ["migrate", "--compare", "0"],
+  ]) {
+    const { exitCode, errors } = await run(args, installation());
+    expect([exitCode, errors]).toEqual([
+      2,
+      `${args[1]}: got "${args[2]}"; expected a whole number, 1 or more\n`,
+    ]);
+  }
   const help = await run(["doctor", "--help"], {});
   expect(help.exitCode).toBe(0);
   expect(help.output).toContain("npx firestore-redis-quota doctor --env-file");

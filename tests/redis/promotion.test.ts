@@ -6,7 +6,7 @@ import { Keys } from "../../functions/src/redis/keys";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { consumeOne, startLoad, total } from "../harness/cluster-load.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
-import { startSwitchedProxy, type SwitchedProxy } from "../harness/switched-proxy.ts";
+import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
 import { connectRedis } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
@@ -21,7 +21,7 @@ let primary: RedisServer;
 let replica: RedisServer;
 let ofPrimary: Redis;
 let ofReplica: Redis;
-let address: SwitchedProxy;
+let address: FaultProxy;
 let connection: RedisConnection;
 let store: RedisQuotaStore;
 
@@ -30,11 +30,17 @@ beforeEach(async () => {
   replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
   [ofPrimary, ofReplica] = [connectRedis(primary.port), connectRedis(replica.port)];
   for (const client of [ofPrimary, ofReplica]) client.on("error", () => {}); // one server is killed
-  address = await startSwitchedProxy(primary.port);
+  address = await startFaultProxy(primary.port);
   const { logs } = recordLogs();
   connection = new RedisConnection({ host: "127.0.0.1", port: address.port, timeoutMs: TIMEOUT_MS }, logs);
   store = new RedisQuotaStore(connection, new Keys("test"), { ttlSeconds: 300, missingLimit: 100 });
-  const snapshot = { quota: { used: 0, limit: 1_000_000 }, version: 1, asOfMs: Date.now(), marker: 0, created: 0 };
+  const snapshot = {
+    quota: { used: 0, limit: 1_000_000 },
+    version: 1,
+    asOfMs: Date.now(),
+    marker: 0,
+    created: 0,
+  };
   for (const id of IDS) await store.apply(id, snapshot);
   // Only now is it sure that the primary sends its changes.
   await waitFor(async () => (await ofReplica.dbsize()) === IDS.length, { what: "the replica to have all" });
@@ -54,7 +60,8 @@ async function underLoad(promote: () => Promise<unknown>) {
   await waitFor(() => accepted() > 500, { what: "consumptions" });
   const startedMs = performance.now();
   await promote();
-  const writes = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await ofReplica.info("commandstats"))?.[1]);
+  const writes = async () =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await ofReplica.info("commandstats"))?.[1]);
   await waitFor(async () => (await writes()) > 100, { what: "the promoted replica to be asked" });
   const after = accepted();
   await waitFor(() => accepted() > after + 500, { what: "consumptions after the promotion" });

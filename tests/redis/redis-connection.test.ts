@@ -1,11 +1,11 @@
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect } from "node:net";
 import type { Redis } from "ioredis";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { blockSubject } from "../../functions/src/redis/lua.generated";
 import { runScript } from "../../functions/src/redis/script";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
-import { startHeldProxy } from "../harness/held-proxy.ts";
+import { startFaultProxy, type FaultProxy, type FaultProxyOptions } from "../harness/fault-proxy.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
@@ -40,38 +40,11 @@ function directTo(port: number): Redis {
   return client;
 }
 
-interface ProxyOptions {
-  readonly onRequest?: (data: Buffer) => void;
-  readonly onReply?: (data: Buffer, client: Socket) => void;
-  /** Ignores that clients close their side, as a server does that hangs. */
-  readonly staysOpen?: boolean;
-}
-
-/** A TCP proxy that passes requests on at once, and replies as it is told. */
-async function startProxy(
-  targetPort: number,
-  { onRequest, onReply = (data, client) => client.write(data), staysOpen = false }: ProxyOptions,
-): Promise<number> {
-  const clients = new Set<Socket>();
-  const proxy = createServer({ allowHalfOpen: staysOpen }, (client) => {
-    clients.add(client);
-    const server = connect(targetPort, "127.0.0.1");
-    client.on("data", (data) => {
-      onRequest?.(data);
-      server.write(data);
-    });
-    server.on("data", (data) => {
-      if (!client.destroyed) onReply(data, client);
-    });
-    client.on("close", () => server.destroy()).on("error", () => server.destroy());
-    server.on("error", () => client.destroy());
-  }).listen(0, "127.0.0.1");
-  await new Promise((resolve) => proxy.once("listening", resolve));
-  closing.push(() => {
-    proxy.close();
-    for (const client of clients) client.destroy();
-  });
-  return (proxy.address() as AddressInfo).port;
+/** A proxy before a server, which the test's end closes. */
+async function proxyTo(port: number, options?: FaultProxyOptions): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(port, options);
+  closing.push(() => proxy.close());
+  return proxy;
 }
 
 /** Expects failure within the time limit, and returns the error. */
@@ -117,8 +90,8 @@ test("a port where nothing listens fails at once, naming address and params, and
 });
 
 test("a server that accepts and never answers costs no more than the time limit", async () => {
-  const silent = await startHeldProxy(testRedisPort());
-  closing.push(() => silent.close());
+  const silent = await proxyTo(testRedisPort());
+  silent.set({ requests: "stall" });
   const { ping } = connectTo(silent.port);
   expect((await failure(ping)).message).toContain(`no reply within ${TIMEOUT_MS} ms (REDIS_TIMEOUT_MS)`);
   await failure(ping);
@@ -195,13 +168,12 @@ test("a killed server fails at once with the cause, and the connection finds it 
 test("an operation that waited for the connection in vain is not run once it is there", async () => {
   const upstream = await ownRedis();
   const direct = directTo(upstream.port);
-  const proxy = await startHeldProxy(upstream.port);
-  closing.push(() => proxy.close());
-
+  const proxy = await proxyTo(upstream.port);
+  proxy.set({ requests: "stall" });
   const { connection, ping } = connectTo(proxy.port);
   const error = await failure(() => connection.run((redis) => redis.incr("counter")));
   expect(error.outcome).toBe("not-executed");
-  proxy.release();
+  proxy.heal();
   await waitFor(async () => (await ping()) === "PONG", { what: "the connection" });
   expect(await direct.get("counter")).toBeNull();
 });
@@ -209,20 +181,12 @@ test("an operation that waited for the connection in vain is not run once it is 
 test("an operation whose reply is lost is not sent again", async () => {
   const upstream = await ownRedis();
   const direct = directTo(upstream.port);
-  let cutAtReplyTo = "";
-  let cut = false;
-  const proxy = await startProxy(upstream.port, {
-    onRequest: (data) => void (cut ||= cutAtReplyTo !== "" && data.includes(cutAtReplyTo)),
-    onReply: (data, client) => void (cut ? client.destroy() : client.write(data)),
-  });
-
-  const { connection, ping } = connectTo(proxy);
+  const proxy = await proxyTo(upstream.port);
+  const { connection, ping } = connectTo(proxy.port);
   await ping();
-  cutAtReplyTo = "incr";
+  proxy.cutReplyTo(/incr/);
   const error = await failure(() => connection.run((redis) => redis.incr("counter")));
   expect(error.outcome).toBe("unknown");
-  cutAtReplyTo = "";
-  cut = false;
   await waitFor(async () => (await ping()) === "PONG", { what: "the connection to come back" });
   expect(await direct.get("counter")).toBe("1");
 });
@@ -287,7 +251,7 @@ test("any number of READONLY replies at once renew the connection once", async (
 
 test("a server that keeps a renewed connection open does not hold up the next", async () => {
   const upstream = await ownRedis();
-  const { connection, ping } = connectTo(await startProxy(upstream.port, { staysOpen: true }));
+  const { connection, ping } = connectTo((await proxyTo(upstream.port, { staysOpen: true })).port);
   await failure(() => connection.run(replyWith("READONLY You can't write against a read only replica.")));
   await waitFor(async () => (await ping()) === "PONG", { what: "another connection", timeoutMs: 1500 });
 });
@@ -296,21 +260,23 @@ test("nothing is sent once the time is up, where a script's text follows upon it
   const upstream = await ownRedis();
   const direct = directTo(upstream.port);
   const sent: string[] = [];
-  let replyLate = () => {};
-  const proxy = await startProxy(upstream.port, {
-    onRequest: (data) => sent.push(data.toString()),
-    onReply: (data, client) => {
-      const reply = () => void client.write(data);
-      if (data.includes("NOSCRIPT")) replyLate = reply;
-      // Connecting takes a part of the time, so that the script's own time limit ends later than its caller's.
-      else setTimeout(reply, data.includes("redis_version") ? TIMEOUT_MS * 0.4 : 0);
+  const proxy = await proxyTo(upstream.port);
+  proxy.set({
+    requests(data) {
+      sent.push(data.toString());
+      return "pass";
     },
+    // Connecting takes a part of the time, so that the script's own time limit ends later than its caller's.
+    replies: (data) =>
+      data.includes("NOSCRIPT")
+        ? "stall"
+        : { delayMs: data.includes("redis_version") ? TIMEOUT_MS * 0.4 : 0 },
   });
-  const { connection } = connectTo(proxy);
+  const { connection } = connectTo(proxy.port);
   const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
   const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.outcome).toBe("unknown");
-  replyLate();
+  proxy.heal();
   await new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
   expect(sent.filter((request) => request.includes("evalsha"))).toHaveLength(1);
   expect(sent.filter((request) => /\beval\b/.test(request))).toEqual([]);

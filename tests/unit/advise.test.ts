@@ -1,4 +1,8 @@
-import { advise, costOf, instanceFor, type Workload } from "../../functions/src/cli/advice";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { advise, costOf, instanceFor, type Advice, type Workload } from "../../functions/src/cli/advice";
 import { runCommand } from "../harness/run-cli.ts";
 
 const SMALL: Workload = {
@@ -51,8 +55,8 @@ test("the break-even point is where both cost the same", () => {
   const workload = { ...SMALL, readsPerDay: 100_000, callsPerDay: 100_000 };
   const factor = advise(workload).breakEvenFactor!;
   expect(factor).toBeGreaterThan(1);
-  expect(costOf("stay", workload, factor).total).toBeCloseTo(
-    costOf("redis-primary", workload, factor).total,
+  expect(costOf("stay", workload, { scale: factor }).total).toBeCloseTo(
+    costOf("redis-primary", workload, { scale: factor }).total,
     3,
   );
   expect(advise({ ...SMALL, readsPerDay: 0, callsPerDay: 0 }).breakEvenFactor).toBeUndefined();
@@ -64,10 +68,53 @@ test("the command shows indicators, costs and a chart, and needs no settings", a
   expect(exitCode).toBe(0);
   expect(output).toMatch(/check P95 \(ms\) +240 +200 +reached \(critical\)/);
   expect(output).toContain("Recommendation: redis-primary.");
-  expect(output).toContain("Memorystore: basic, 1 GB, about $35.00 a month.");
+  expect(output).toContain("A provider is checked every 576 s on average, and its quota kept for 300 s");
+  const longer = await runCommand(["advise", ...figures, "--ttl-seconds", "86400"]);
+  expect(longer.output).toContain("redis-primary reads 75 % fewer documents");
+  expect(longer.output).not.toContain("is checked every");
+  expect(output).toMatch(/basic +1 GB +\$35\.00 +1000 providers +<- yours\n/);
+  expect(output).toMatch(/standard +1 GB +\$70\.00 +1000 providers, with a replica\n/);
   expect(output).toMatch(/redis-primary +█+ +\$\d+\.\d\d/);
   expect(output).toContain("list prices of 2025");
   expect((await runCommand(["advise", "--p95-ms", "fast"])).exitCode).toBe(2);
+});
+
+test("prices of one's own take the place of the list's", async () => {
+  const figures = ["--providers", "20000", "--reads-per-day", "10000000", "--calls-per-day", "0"];
+  const own = ["--price-reads", "0.03", "--price-redis-gb", "20", "--price-connector", "0"];
+  const { output } = await runCommand(["--json", "advise", ...figures, ...own]);
+  const { costs, instance, prices, readsSavedShare } = JSON.parse(output) as Advice;
+  // (10,000,000 - 50,000) reads, 30 days, at 3 cents for 100,000.
+  expect(costs[0]!.total).toBeCloseTo(89.55, 6);
+  expect(costs[2]).toMatchObject({ redis: 160, connector: 0 });
+  expect(instance).toEqual({ tier: "basic", sizeGb: 8, perMonth: 160 });
+  expect(prices).toMatchObject({ readsPer100k: 0.03, writesPer100k: 0.18 });
+  // 20,000 providers refill every 270 s, and 288 syncs compare 100 entries each.
+  expect(readsSavedShare).toBeCloseTo(1 - (6_400_000 + 28_800) / 10_000_000, 6);
+  const text = await runCommand(["advise", ...figures, ...own]);
+  expect(text.output).toContain("redis-primary reads 36 % fewer documents");
+  expect(text.output).toMatch(/basic +8 GB +\$160\.00 +beyond the guide's table +<- yours/);
+  expect(text.output).toContain("your prices, else list prices of 2025");
+});
+
+test("the picture has the costs side by side, and where they meet as the load grows", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "advise-"));
+  try {
+    const file = path.join(folder, "costs.svg");
+    const figures = ["--providers", "800", "--reads-per-day", "120000"];
+    expect((await runCommand(["advise", ...figures, "--svg", file])).exitCode).toBe(0);
+    const svg = readFileSync(file, "utf8");
+    expect(svg.match(/<polyline/g)).toHaveLength(3);
+    expect(svg).toMatch(/break-even: \d+\.\d times</);
+    expect(svg).not.toMatch(/NaN|Infinity/);
+    const elsewhere = await runCommand(["advise", "--svg", path.join(folder, "none", "costs.svg")]);
+    expect(elsewhere).toMatchObject({
+      exitCode: 2,
+      errors: expect.stringMatching(/^--svg: ENOENT/) as string,
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("policies are validated and explained", async () => {

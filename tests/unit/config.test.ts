@@ -208,3 +208,10 @@ test("all errors are reported at once", () => {
     "RATE_LIMIT_POLICIES",
   ]);
 });
+
+test("a param that two settings are read from is reported once", () => {
+  expect(problemsOf({ ...VALID, MODE: "redis", QUOTA_COLLECTION_PATH: "a/b" })).toEqual([
+    'QUOTA_COLLECTION_PATH: got "a/b"; expected the path of a collection, such as providers or tenants/acme/providers, without wildcards',
+    'MODE: got "redis"; expected firestore, dual-write or redis-primary',
+  ]);
+});

@@ -64,3 +64,15 @@ test("what a sync measured is in the next entry only", () => {
   metrics.hit();
   expect(entries[1]).not.toHaveProperty("pendingProviders");
 });
+
+test("changes of the circuit are counted, and how it is now is told", () => {
+  const { clock, entries, metrics } = recorded();
+  expect(metrics.counts()).toMatchObject({ circuit: "closed", circuitOpened: 0, circuitClosed: 0 });
+  metrics.circuitChanged("open");
+  metrics.circuitChanged("closed");
+  metrics.circuitChanged("open");
+  expect(metrics.counts()).toMatchObject({ circuit: "open", circuitOpened: 2, circuitClosed: 1 });
+  clock.nowMs += 60_000;
+  metrics.hit();
+  expect(entries.map(({ circuitOpened }) => circuitOpened)).toEqual([1, 1]);
+});

@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
+import Ajv from "ajv";
+
+import { ALERTS, METRICS } from "../../functions/src/cli/monitoring-names";
 import { createLogs, type Logs, type LogSink } from "../../functions/src/observability/logs";
 import { Metrics } from "../../functions/src/observability/metrics";
+import { ALERT_POLICY, DASHBOARD, LOG_METRIC } from "../cases/monitoring-schemas.ts";
 
 const ROOT = path.resolve(__dirname, "../../monitoring");
 const read = (file: string) => JSON.parse(readFileSync(path.join(ROOT, file), "utf8")) as unknown;
@@ -32,7 +36,9 @@ interface Dashboard {
     readonly columns: number;
     readonly tiles: readonly {
       readonly xPos: number;
+      readonly yPos: number;
       readonly width: number;
+      readonly height: number;
       readonly widget: {
         readonly title: string;
         readonly xyChart: {
@@ -65,6 +71,7 @@ function emitted(): ReadonlyMap<string, Entry> {
   const logs: Logs = createLogs((entry) => void entries.set(entry.event, entry));
   const error = new Error("down");
   logs.redisUnreachable("10.0.0.3:6379", error);
+  logs.redisCircuitOpened("10.0.0.3:6379");
   logs.firestoreUnavailable(error);
   logs.flushFailed("ada", error);
   logs.quotasSynced({ flushed: 1, failed: 0, complete: true, oldestUnsyncedMs: 0 });
@@ -141,6 +148,41 @@ test.each(charts)("the chart %s asks for metrics that exist", (_, widget) => {
     if (timeSeriesQuery.prometheusQuery !== undefined) checkQuery(timeSeriesQuery.prometheusQuery);
     else checkFilter(timeSeriesQuery.timeSeriesFilter!.filter);
   }
+});
+
+/** What Google's API would refuse, as its reference has the fields. */
+function problemsOf(schema: object, value: unknown): unknown {
+  const validate = new Ajv({ allErrors: true }).compile(schema);
+  validate(value);
+  return validate.errors;
+}
+
+test("every file has the fields that Google's APIs take, and no others", () => {
+  for (const [, metric] of metrics) expect(problemsOf(LOG_METRIC, metric)).toBeNull();
+  for (const [, alert] of alerts) expect(problemsOf(ALERT_POLICY, alert)).toBeNull();
+  expect(problemsOf(DASHBOARD, read("dashboard.json"))).toBeNull();
+  const [, alert] = alerts[0]!;
+  expect(problemsOf(ALERT_POLICY, { ...alert, treshold: 1 })).not.toBeNull();
+  expect(problemsOf(ALERT_POLICY, { ...alert, alertStrategy: { autoClose: "600s" } })).not.toBeNull();
+});
+
+test("the tiles of the dashboard lie beside each other, within its columns", () => {
+  const { columns, tiles } = (read("dashboard.json") as Dashboard).mosaicLayout;
+  const taken = new Set<string>();
+  for (const { xPos, yPos, width, height } of tiles) {
+    expect(xPos + width).toBeLessThanOrEqual(columns);
+    for (let x = xPos; x < xPos + width; x++)
+      for (let y = yPos; y < yPos + height; y++) {
+        expect(taken).not.toContain(`${x} ${y}`);
+        taken.add(`${x} ${y}`);
+      }
+  }
+});
+
+test("the doctor asks for these metrics and alerts", () => {
+  expect([...METRICS].sort()).toEqual(metrics.map(([name]) => name).sort());
+  const called = alerts.map(([, alert]) => alert.displayName);
+  expect([...ALERTS].sort()).toEqual(called.sort());
 });
 
 test("every metric is in a chart, as are all of the guide's of Redis", () => {

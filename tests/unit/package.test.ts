@@ -2,9 +2,14 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
+import ts from "typescript";
+
 interface Lock {
   readonly packages: Readonly<Record<string, { readonly version?: string; readonly resolved?: string }>>;
 }
+
+const DEPLOYED =
+  "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,getStatus,mirrorQuota,mirrorSession,syncQuotas";
 
 const ROOT = path.resolve(__dirname, "../..");
 const TSC = path.join(ROOT, "node_modules/typescript/bin/tsc");
@@ -15,13 +20,23 @@ let consumer: string;
 let installed: string;
 let files: string[];
 
-const run = (script: string, type: "commonjs" | "module") =>
-  execFileSync(process.execPath, [`--input-type=${type}`, "-e", script], {
-    cwd: consumer,
-    encoding: "utf8",
-    env: {},
-    timeout: 30_000,
-  });
+/** The versions of Node.js that the package is for: of these tests, and that of a kit which the CLI installs. */
+const NODE_VERSIONS = ["22", "24"] as const;
+
+const nodes = new Map<string, string>();
+
+function findNode(version: string): string {
+  const [running] = process.versions.node.split(".");
+  if (running === version) return process.execPath;
+  const args = ["--yes", "--package", `node@${version}`, "node", "--print", "process.execPath"];
+  return execFileSync("npx", args, { cwd: consumer, encoding: "utf8", timeout: 120_000 }).trim();
+}
+
+const run = (node: string, args: readonly string[]) =>
+  execFileSync(nodes.get(node)!, args, { cwd: consumer, encoding: "utf8", env: {}, timeout: 30_000 });
+
+const evaluate = (node: string, script: string, type: "commonjs" | "module") =>
+  run(node, [`--input-type=${type}`, "-e", script]);
 
 beforeAll(() => {
   const tarball = execFileSync(process.execPath, ["scripts/pack.mjs"], {
@@ -63,34 +78,62 @@ test("it installs the versions that were tested, from wherever its user's npm do
   }
 });
 
-test("all its doors open, by require and by import, without any setting", () => {
-  const deployed =
-    "backfillQuotas,checkQuota,checkRateLimit,consumeQuota,getStatus,mirrorQuota,mirrorSession,syncQuotas";
-  const required = `console.log(Object.keys(require("firestore-redis-quota")).sort().join(),
+describe.each(NODE_VERSIONS)("with Node.js %s", (node) => {
+  beforeAll(() => void nodes.set(node, findNode(node)), 120_000);
+
+  test("all its doors open, by require and by import, without any setting", () => {
+    const required = `console.log(Object.keys(require("firestore-redis-quota")).sort().join(),
     typeof require("firestore-redis-quota/lib").createRedisQuota,
     typeof require("firestore-redis-quota/testing").createTestRedisQuota)`;
-  expect(run(required, "commonjs")).toBe(`${deployed} function function\n`);
-  const imported = `import * as kit from "firestore-redis-quota";
+    expect(evaluate(node, required, "commonjs")).toBe(`${DEPLOYED} function function\n`);
+    const imported = `import * as kit from "firestore-redis-quota";
     import { createRedisQuota, ConfigError } from "firestore-redis-quota/lib";
     import { createTestRedisQuota } from "firestore-redis-quota/testing";
     console.log(typeof kit.checkQuota, typeof createRedisQuota, typeof ConfigError, typeof createTestRedisQuota)`;
-  expect(run(imported, "module")).toBe("function function function function\n");
-});
+    expect(evaluate(node, imported, "module")).toBe("function function function function\n");
+  });
 
-test("its command line starts", () => {
-  const { bin } = JSON.parse(readFileSync(path.join(installed, "package.json"), "utf8")) as {
-    bin: Record<string, string>;
-  };
-  const help = execFileSync(
-    process.execPath,
-    [path.join(installed, bin["firestore-redis-quota"]!), "--help"],
-    {
-      encoding: "utf8",
-      env: {},
-      timeout: 30_000,
+  test("it decides, also where no Redis answers", () => {
+    const decide = `import { createRedisQuota } from "firestore-redis-quota/lib";
+      const policy = { name: "p", by: "ip", limits: [{ algorithm: "token-bucket", limit: 1, window: "1 h" }] };
+      const redis = { redisHost: "127.0.0.1", redisPort: 1, rateLimitPolicies: [policy] };
+      const { limiter, close } = createRedisQuota({ ...redis, log: () => {} });
+      const answers = [await limiter.check("p", "10.0.0.1"), await limiter.check("p", "10.0.0.1")];
+      console.log(process.version, answers.map(({ allowed, source }) => allowed + " " + source).join());
+      close();`;
+    expect(evaluate(node, decide, "module")).toMatch(
+      new RegExp(`^v${node}\\.\\S+ true local,false local\\n$`),
+    );
+  });
+
+  test.each(["index-kit", "index-kit-migration"])(
+    "the kit's functions are in the CLI's own %s",
+    (template) => {
+      const file = path.join(
+        ROOT,
+        `node_modules/firebase-tools/templates/init/functions/typescript/${template}.ts`,
+      );
+      const wrapper = readFileSync(file, "utf8").replace("{{PACKAGE_NAME}}", "firestore-redis-quota");
+      const { outputText } = ts.transpileModule(wrapper, {
+        compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+      });
+      writeFileSync(path.join(consumer, `${template}.cjs`), outputText);
+      const listed = evaluate(
+        node,
+        `console.log(Object.keys(require("./${template}.cjs")).filter((name) => name !== "regionParam").sort().join())`,
+        "commonjs",
+      );
+      expect(listed).toBe(`${DEPLOYED}\n`);
     },
   );
-  expect(help).toContain("doctor");
+
+  test("its command line starts", () => {
+    const { bin } = JSON.parse(readFileSync(path.join(installed, "package.json"), "utf8")) as {
+      bin: Record<string, string>;
+    };
+    const help = run(node, [path.join(installed, bin["firestore-redis-quota"]!), "--help"]);
+    expect(help).toContain("doctor");
+  });
 });
 
 test("its types hold for modules of either kind", () => {

@@ -1,6 +1,22 @@
-/** List prices in US dollars, as published in 2025: firebase.google.com/docs/firestore/pricing (multi-region) and, for Memorystore, the migration guide. */
-export const PRICES = {
-  asOf: "2025",
+/** Prices in US dollars; those of Redis and the connector are a month's. */
+export interface Prices {
+  /** When they were published, or that they are the user's own. */
+  readonly asOf: string;
+  readonly readsPer100k: number;
+  readonly writesPer100k: number;
+  readonly freeReadsPerDay: number;
+  readonly freeWritesPerDay: number;
+  readonly basicPerGb: number;
+  readonly standardPerGb: number;
+  readonly connector: number;
+}
+
+/**
+ * List prices as published in 2025: firebase.google.com/docs/firestore/pricing (a multi-region; the default database
+ * alone has free reads and writes) and, for Memorystore, the migration guide.
+ */
+export const PRICES: Prices = {
+  asOf: "list prices of 2025",
   readsPer100k: 0.06,
   writesPer100k: 0.18,
   freeReadsPerDay: 50_000,
@@ -9,7 +25,14 @@ export const PRICES = {
   standardPerGb: 70,
   /** Two e2-micro instances, which a connector has at least. */
   connector: 13,
-} as const;
+};
+
+/** The migration guide's table of instances, as far as it goes. */
+export const INSTANCES = [
+  { tier: "basic", sizeGb: 1, providers: 1000 },
+  { tier: "basic", sizeGb: 2, providers: 5000 },
+  { tier: "standard", sizeGb: 1, providers: 1000 },
+] as const;
 
 const DAYS = 30;
 
@@ -38,9 +61,11 @@ export interface Indicator {
 
 export type Option = "stay" | "dual-write" | "redis-primary";
 
-/** Dollars a month. */
+/** What an option costs, in dollars a month. */
 export interface Cost {
   readonly option: Option;
+  /** Documents read in a day. */
+  readonly readsPerDay: number;
   readonly reads: number;
   readonly writes: number;
   readonly redis: number;
@@ -58,13 +83,15 @@ export interface Advice {
     readonly perMonth: number;
   };
   readonly costs: readonly Cost[];
+  /** The part of the billed reads that redis-primary does without; negative if it has more. */
+  readonly readsSavedShare: number;
   /** How many times as many checks and calls make redis-primary as cheap as staying; undefined for never. */
   readonly breakEvenFactor: number | undefined;
-  readonly pricesAsOf: string;
+  readonly prices: Prices;
 }
 
 /** What the guide's indicators, and the prices, say about a workload. */
-export function advise(workload: Workload): Advice {
+export function advise(workload: Workload, prices: Prices = PRICES): Advice {
   const indicators = assess(workload);
   const reached = (name: string) => indicators.some((each) => each.name === name && each.reached);
   const slow = reached("check P95 (ms)");
@@ -78,15 +105,19 @@ export function advise(workload: Workload): Advice {
       : any
         ? "An indicator is reached; dual-write is the safe first step."
         : "No indicator is reached.";
-  const costs = (["stay", "dual-write", "redis-primary"] as const).map((option) => costOf(option, workload));
+  const costs = (["stay", "dual-write", "redis-primary"] as const).map((option) =>
+    costOf(option, workload, { prices }),
+  );
+  const [stay, , primary] = costs;
   return {
     indicators,
     recommendation,
     reason,
-    instance: instanceFor(workload),
+    instance: instanceFor(workload, prices),
     costs,
-    breakEvenFactor: breakEven(workload),
-    pricesAsOf: PRICES.asOf,
+    readsSavedShare: stay!.readsPerDay === 0 ? 0 : 1 - primary!.readsPerDay / stay!.readsPerDay,
+    breakEvenFactor: breakEven(workload, prices),
+    prices,
   };
 }
 
@@ -107,18 +138,22 @@ function assess({ providers, readsPerDay, p95Ms, firestoreCost }: Workload): Ind
 }
 
 /** The guide's table: 1 GB for 1,000 providers and 2 GB for 5,000; beyond it, 1 GB for each 2,500. */
-export function instanceFor({
-  providers,
-  highAvailability,
-}: Pick<Workload, "providers" | "highAvailability">): Advice["instance"] {
+export function instanceFor(
+  { providers, highAvailability }: Pick<Workload, "providers" | "highAvailability">,
+  prices: Prices = PRICES,
+): Advice["instance"] {
   const sizeGb = providers <= 1000 ? 1 : Math.max(2, Math.ceil(providers / 2500));
   const tier = highAvailability ? "standard" : "basic";
-  const perGb = highAvailability ? PRICES.standardPerGb : PRICES.basicPerGb;
+  const perGb = highAvailability ? prices.standardPerGb : prices.basicPerGb;
   return { tier, sizeGb, perMonth: sizeGb * perGb };
 }
 
 /** What an option costs in a month; `scale` multiplies checks and calls. */
-export function costOf(option: Option, workload: Workload, scale = 1): Cost {
+export function costOf(
+  option: Option,
+  workload: Workload,
+  { scale = 1, prices = PRICES }: { readonly scale?: number; readonly prices?: Prices } = {},
+): Cost {
   const checks = workload.readsPerDay * scale;
   const calls = workload.callsPerDay * scale;
   // A quota is read again when its entry has expired, and a sync compares 100.
@@ -129,17 +164,26 @@ export function costOf(option: Option, workload: Workload, scale = 1): Cost {
     "dual-write": { reads: refills + calls + 100 * workload.syncsPerDay, writes: calls },
     "redis-primary": { reads: refills + 100 * workload.syncsPerDay, writes: flushes },
   }[option];
-  const reads = (Math.max(0, perDay.reads - PRICES.freeReadsPerDay) * DAYS * PRICES.readsPer100k) / 100_000;
+  const reads = (Math.max(0, perDay.reads - prices.freeReadsPerDay) * DAYS * prices.readsPer100k) / 100_000;
   const writes =
-    (Math.max(0, perDay.writes - PRICES.freeWritesPerDay) * DAYS * PRICES.writesPer100k) / 100_000;
-  const redis = option === "stay" ? 0 : instanceFor(workload).perMonth;
-  const connector = option === "stay" ? 0 : PRICES.connector;
-  return { option, reads, writes, redis, connector, total: reads + writes + redis + connector };
+    (Math.max(0, perDay.writes - prices.freeWritesPerDay) * DAYS * prices.writesPer100k) / 100_000;
+  const redis = option === "stay" ? 0 : instanceFor(workload, prices).perMonth;
+  const connector = option === "stay" ? 0 : prices.connector;
+  return {
+    option,
+    readsPerDay: perDay.reads,
+    reads,
+    writes,
+    redis,
+    connector,
+    total: reads + writes + redis + connector,
+  };
 }
 
-function breakEven(workload: Workload): number | undefined {
+function breakEven(workload: Workload, prices: Prices): number | undefined {
   const saves = (scale: number) =>
-    costOf("stay", workload, scale).total >= costOf("redis-primary", workload, scale).total;
+    costOf("stay", workload, { scale, prices }).total >=
+    costOf("redis-primary", workload, { scale, prices }).total;
   let high = 1e-3;
   while (!saves(high)) {
     high *= 2;

@@ -4,9 +4,6 @@ import type { Command } from "commander";
 
 import type { Cli } from "./cli";
 
-/** Progress is told of this often. */
-const PART_MS = 2000;
-
 /** `backfill`: reads all documents into Redis. */
 export function addBackfill(program: Command, cli: Cli): void {
   const command = program
@@ -22,14 +19,13 @@ export function addBackfill(program: Command, cli: Cli): void {
         return;
       }
       let progress = await quotaBackfill.begin(randomUUID());
+      const bar = cli.progress("documents", progress.documents);
       for (let done = false; !done;) {
-        ({ progress, done } = await quotaBackfill.goOn(progress, { deadlineMs: Date.now() + PART_MS }));
-        const { documents, mirrored, invalid } = progress;
-        const share = documents === 0 ? 1 : Math.min(1, (mirrored + invalid) / documents);
-        cli.progress(
-          `[${"#".repeat(Math.round(20 * share)).padEnd(20)}] ${mirrored + invalid} of ${documents} documents`,
-        );
+        // A deadline that has passed: one page at a time.
+        ({ progress, done } = await quotaBackfill.goOn(progress, { deadlineMs: 0 }));
+        bar.update(progress.mirrored + progress.invalid);
       }
+      bar.end();
       const { documents, mirrored, invalid } = progress;
       cli.failed = invalid > 0;
       cli.print(

@@ -8,6 +8,8 @@ import { parseServiceConfig, type ServiceConfig } from "../config/config";
 import { PARAM_SPECS, type ParamName, type ParamValues } from "../config/param-specs";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
+import type { CloudAccess } from "./google-cloud";
+import { ProgressBar } from "./progress-bar";
 import { redact } from "./table";
 
 /** What the command line has of the process that runs it. */
@@ -16,8 +18,12 @@ export interface Surroundings {
   readonly getFirestore: (database: string, projectId?: string) => Firestore;
   /** Address of a server to read secrets from instead of Google's. */
   readonly secretManagerHost?: string | undefined;
+  /** Access to Google Cloud's APIs. */
+  readonly cloud?: CloudAccess;
   readonly write: (text: string) => void;
   readonly warn: (text: string) => void;
+  /** Whether `warn` writes to a terminal, where a line can be drawn over. */
+  readonly isTerminal?: boolean | undefined;
 }
 
 /** Options that all commands have. */
@@ -66,6 +72,23 @@ export class Cli {
     return this.open(parseServiceConfig(this.params(command)), command);
   }
 
+  /** Address of a server to read secrets from instead of Google's. */
+  get secretManagerHost(): string | undefined {
+    return this.surroundings.secretManagerHost;
+  }
+
+  /** The project of Firestore, if it is told: by --project, or by what the connector is named by. */
+  project(command: Command, { VPC_CONNECTOR = "" }: ParamValues): string | undefined {
+    const { project } = command.optsWithGlobals<GlobalOptions>();
+    return project ?? /^projects\/([^/]+)\//.exec(VPC_CONNECTOR)?.[1];
+  }
+
+  /** @throws UsageError where there is none */
+  cloud(): CloudAccess {
+    if (!this.surroundings.cloud) throw new UsageError("--cloud: there are no credentials for Google Cloud");
+    return this.surroundings.cloud;
+  }
+
   /** Services of a configuration at hand. Warnings and errors that they log are written, unless `quiet`. */
   open(config: ServiceConfig, command: Command, { quiet = false } = {}): Services {
     const { project } = command.optsWithGlobals<GlobalOptions>();
@@ -88,9 +111,10 @@ export class Cli {
     this.surroundings.write(json ? `${JSON.stringify(result, null, 2)}\n` : `${text()}\n`);
   }
 
-  /** Tells how long work gets on; not part of the result. */
-  progress(text: string): void {
-    this.surroundings.warn(`${text}\n`);
+  /** Shows how far work has got where somebody looks on; not part of the result. */
+  progress(what: string, total: number): ProgressBar {
+    const { isTerminal, warn } = this.surroundings;
+    return new ProgressBar(isTerminal ? warn : undefined, what, total);
   }
 
   /** Ends what would keep the process alive. */

@@ -4,70 +4,68 @@ import { ConfigError, parseConfig, parseServiceConfig, type ServiceConfig } from
 import type { ParamValues } from "../config/param-specs";
 import type { RedisInfo } from "../redis/redis-probe";
 import type { Services } from "../services";
+import { secretReader } from "../redis/secret-manager";
+import type { Secret } from "../secret";
 import type { Cli } from "./cli";
-import { redact, table } from "./table";
-
-/** One line of the check-up; `todo` says what to do about it. */
-export interface Finding {
-  readonly check: string;
-  readonly verdict: "pass" | "warn" | "fail";
-  readonly found: string;
-  readonly todo?: string;
-}
+import { checkCloud, cloudByHand } from "./doctor-cloud";
+import { checkFallback, checkFirestore, checkRollback } from "./doctor-firestore";
+import { attempt, describeFindings, fail, hasFailed, pass, warn, type Finding } from "./finding";
 
 const PINGS = 100;
-const SAMPLE = 20;
 
 const MIB = 1024 * 1024;
 const PRIVATE_ADDRESS = /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cd]|localhost$)/i;
-
-const pass = (check: string, found: string): Finding => ({ check, verdict: "pass", found });
-const warn = (check: string, found: string, todo: string): Finding => ({
-  check,
-  verdict: "warn",
-  found,
-  todo,
-});
-const fail = (check: string, found: string, todo: string): Finding => ({
-  check,
-  verdict: "fail",
-  found,
-  todo,
-});
 
 /** `doctor`: the checks before a migration, made. */
 export function addDoctor(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
     .description("Check params, Redis, Firestore and the fallback, and say what to do.")
+    .option("--cloud", "also ask Google Cloud for the connector, the instance, monitoring, alerts and roles")
+    .option("--service-account <email>", "whose roles --cloud looks at: the functions' account")
     .addHelpText(
       "after",
       "\nRun it in the network of the functions: Memorystore has a private address." +
         "\n\nExamples:\n  npx firestore-redis-quota doctor --env-file extensions/quota.env" +
-        "\n  npx firestore-redis-quota doctor --json",
+        "\n  npx firestore-redis-quota doctor --cloud --project my-project --json",
     )
-    .action(async () => {
-      const params = cli.params(command);
-      const findings = checkParams(params);
-      const config = readable(params);
-      if (config) findings.push(...(await checkStores(config, cli, command)));
-      cli.failed = findings.some(({ verdict }) => verdict === "fail");
-      const shown = findings.map((each) => ({ ...each, found: redact(each.found) }));
-      cli.print(command, shown, () => report(shown));
-    });
+    .action(
+      async ({ cloud, serviceAccount }: { readonly cloud?: boolean; readonly serviceAccount?: string }) => {
+        const params = cli.params(command);
+        const { findings } = await diagnose(cli, command, params);
+        const account = { params, project: cli.project(command, params), serviceAccount };
+        findings.push(...(cloud ? await checkCloud(cli.cloud(), account) : cloudByHand(account)));
+        cli.failed = hasFailed(findings);
+        cli.print(command, findings, () => describeFindings(findings));
+      },
+    );
 }
 
-function report(findings: readonly Finding[]): string {
-  const count = (verdict: Finding["verdict"]) => findings.filter((each) => each.verdict === verdict).length;
-  const lines = table(
-    findings.map(({ verdict, check, found }) => [verdict.toUpperCase(), check, found]),
-  ).split("\n");
-  const withTodos = findings.flatMap(({ todo }, i) => (todo ? [lines[i]!, `      -> ${todo}`] : [lines[i]!]));
-  return [
-    ...withTodos,
-    "",
-    `${count("pass")} passed, ${count("warn")} warnings, ${count("fail")} failed`,
-  ].join("\n");
+/** What a check-up has found, and what it was made with, if the params could be read. */
+export interface Diagnosis {
+  readonly findings: Finding[];
+  readonly services?: Services;
+  /** Providers with a valid quota, of those that were looked at. */
+  readonly providerIds: readonly string[];
+}
+
+/** Checks params, Redis, Firestore and the fallback. */
+export async function diagnose(cli: Cli, command: Command, params: ParamValues): Promise<Diagnosis> {
+  const findings = checkParams(params);
+  const config = readable(params);
+  if (!config) return { findings, providerIds: [] };
+  const services = cli.open(config, command, { quiet: true });
+  const firestore = await checkFirestore(config, services);
+  const nowhere = { ...config, redis: { ...config.redis, host: "127.0.0.1", port: 1 } };
+  const withoutRedis = cli.open(nowhere, command, { quiet: true });
+  findings.push(
+    ...(await checkSecrets(config, cli)),
+    ...(await checkRedis(config, services)),
+    ...firestore.findings,
+    await checkFallback(withoutRedis, firestore.providerIds[0]),
+    await checkRollback(services),
+  );
+  return { findings, services, providerIds: firestore.providerIds };
 }
 
 function checkParams(params: ParamValues): Finding[] {
@@ -102,24 +100,43 @@ function readable(params: ParamValues): ServiceConfig | undefined {
   }
 }
 
-async function checkStores(config: ServiceConfig, cli: Cli, command: Command): Promise<Finding[]> {
-  const services = cli.open(config, command, { quiet: true });
-  const redis = await checkRedis(config, services);
-  const { findings, providerId } = await checkFirestore(config, services);
-  const nowhere = { ...config, redis: { ...config.redis, host: "127.0.0.1", port: 1 } };
-  const fallback = await checkFallback(cli.open(nowhere, command, { quiet: true }), providerId);
-  return [...redis, ...findings, fallback];
+/** Reads each secret that a param names, as the functions will. */
+async function checkSecrets({ redis }: ServiceConfig, cli: Cli): Promise<Finding[]> {
+  const settings: (Secret | number | string | undefined)[] = [
+    redis.host,
+    redis.port,
+    redis.password,
+    redis.ca,
+  ];
+  const secrets = settings.filter((setting) => typeof setting === "object");
+  if (secrets.length === 0) return [pass("secrets", "none named: host and port are in the params")];
+  const read = secretReader(cli.secretManagerHost);
+  return Promise.all(
+    secrets.map((secret) =>
+      attempt(
+        "secrets",
+        () => read([secret]),
+        `${secret.param} can be read`,
+        "Make the secret, and grant secretmanager.secretAccessor to the functions' account and who runs this.",
+      ),
+    ),
+  );
 }
 
 async function checkRedis(config: ServiceConfig, services: Services): Promise<Finding[]> {
   const { redisProbe } = services;
   const status = await redisProbe.status();
   if (!status.reachable) return [unreachable(status.error)];
-  const findings = [pass("Redis", `answers at ${redisProbe.address}`), await checkLatency(config, services)];
+  const from = await redisProbe.seenFrom();
+  const asked = from === undefined ? "" : `, asked from ${from}`;
+  const findings = [
+    pass("Redis", `answers at ${redisProbe.address}${asked}`),
+    await checkLatency(config, services),
+  ];
   findings.push(...assessRedis(status, config.quota.mode, config.redis.topology));
   findings.push(assessAccess(config.redis));
   findings.push(
-    await check(
+    await attempt(
       "Lua",
       () => redisProbe.runLua(),
       "runs",
@@ -247,7 +264,43 @@ export function assessRedis(
     info.maxClients > 0 && info.connectedClients / info.maxClients > 0.8
       ? warn("clients", clients, "Each instance of a function has one connection: limit the instances.")
       : pass("clients", clients),
+    assessRefusals(info),
   ];
+}
+
+/** Replies that callers answer from the fallback; others, such as NOSCRIPT, belong to everyday work. */
+const REFUSALS = [
+  "OOM",
+  "READONLY",
+  "NOAUTH",
+  "WRONGPASS",
+  "LOADING",
+  "MASTERDOWN",
+  "BUSY",
+  "NOPERM",
+  "CLUSTERDOWN",
+];
+
+/** Above this share of all commands, refusals are no incident but the state of the server. */
+const MAX_REFUSED = 0.001;
+
+/** What the server has refused to anybody since it started. */
+function assessRefusals({
+  refusals,
+  rejectedConnections,
+  commandsProcessed,
+  uptimeSeconds,
+}: RedisInfo): Finding {
+  const counted = REFUSALS.flatMap((name) => (refusals[name] ? [`${refusals[name]} ${name}`] : []));
+  if (rejectedConnections > 0) counted.push(`${rejectedConnections} connections`);
+  const since = `of ${commandsProcessed} commands in ${(uptimeSeconds / 3600).toFixed(1)} h`;
+  if (counted.length === 0) return pass("refusals", `none ${since}`);
+  const refused = REFUSALS.reduce((sum, name) => sum + (refusals[name] ?? 0), rejectedConnections);
+  return (refused > MAX_REFUSED * commandsProcessed ? fail : warn)(
+    "refusals",
+    `${counted.join(", ")} ${since}`,
+    "See docs/operations.md#redis-unreachable; Redis counts since it started, or since CONFIG RESETSTAT.",
+  );
 }
 
 function assessClock(aheadMs: number): Finding {
@@ -256,70 +309,4 @@ function assessClock(aheadMs: number): Finding {
     return fail("clock", found, "Set the clocks: what is over 60 s old is not kept in Redis.");
   if (Math.abs(aheadMs) > 5000) return warn("clock", found, "Set the clocks.");
   return pass("clock", found);
-}
-
-async function checkFirestore(
-  config: ServiceConfig,
-  { quotaInspector }: Services,
-): Promise<{ readonly findings: Finding[]; readonly providerId: string }> {
-  const { collectionPath, usedField, limitField } = config.quota;
-  const startedMs = performance.now();
-  try {
-    const sample = await quotaInspector.sampleDocuments(SAMPLE);
-    const findings = [pass("Firestore", `answered in ${Math.round(performance.now() - startedMs)} ms`)];
-    const withField = sample.filter(({ hasUsed, hasLimit }) => hasUsed || hasLimit).length;
-    const invalid = sample.filter(({ problem }) => problem !== undefined);
-    if (sample.length === 0)
-      findings.push(
-        warn("collection", `${collectionPath} is empty`, "Check QUOTA_COLLECTION_PATH, and --project."),
-      );
-    else findings.push(pass("collection", `${collectionPath}, ${sample.length} documents read`));
-    if (sample.length > 0 && withField === 0)
-      findings.push(
-        warn(
-          "fields",
-          `no document has ${usedField} or ${limitField}`,
-          "Check QUOTA_USED_FIELD and QUOTA_LIMIT_FIELD.",
-        ),
-      );
-    else if (invalid.length > 0)
-      findings.push(
-        fail(
-          "fields",
-          `${invalid.length} invalid, such as ${invalid[0]!.providerId}: ${invalid[0]!.problem}`,
-          "Correct these documents: checks of them fail.",
-        ),
-      );
-    else if (sample.length > 0)
-      findings.push(pass("fields", `${withField} of ${sample.length} have ${usedField} or ${limitField}`));
-    return {
-      findings,
-      providerId: sample.find(({ problem }) => problem === undefined)?.providerId ?? "doctor",
-    };
-  } catch (error) {
-    const todo =
-      "Check --project and the credentials (gcloud auth application-default login), and the role datastore.user.";
-    return { findings: [fail("Firestore", (error as Error).message, todo)], providerId: "doctor" };
-  }
-}
-
-/** Checks a quota with a Redis that is not there, as in an outage. */
-async function checkFallback({ quotaService }: Services, providerId: string): Promise<Finding> {
-  return check(
-    "fallback",
-    async () => {
-      await quotaService.check(providerId);
-    },
-    "Firestore answers a check without Redis",
-    "Make Firestore reachable: without it nothing answers while Redis is away.",
-  );
-}
-
-async function check(name: string, work: () => Promise<void>, found: string, todo: string): Promise<Finding> {
-  try {
-    await work();
-    return pass(name, found);
-  } catch (error) {
-    return fail(name, (error as Error).message, todo);
-  }
 }

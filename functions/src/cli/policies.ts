@@ -4,11 +4,20 @@ import type { Command } from "commander";
 
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import { UsageError, type Cli } from "./cli";
+import { count } from "./options";
 import { table } from "./table";
 
 /** `policies`: validate, explain and try rate limit policies. */
 export function addPolicies(program: Command, cli: Cli): void {
-  const policies = program.command("policies").description("Validate, explain and try rate limit policies.");
+  const policies = program
+    .command("policies")
+    .description("Validate, explain and try rate limit policies.")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  npx firestore-redis-quota policies validate policies.json" +
+        "\n  npx firestore-redis-quota policies explain --env-file extensions/quota.env" +
+        "\n  npx firestore-redis-quota policies try ai-chat some-uid --cost 2",
+    );
   const read = (command: Command, file: string | undefined): Policy[] =>
     parsePolicies(
       file === undefined ? (cli.params(command).RATE_LIMIT_POLICIES ?? "[]") : readPolicies(file),
@@ -51,9 +60,9 @@ export function addPolicies(program: Command, cli: Cli): void {
     .command("try")
     .argument("<policy>", "name of the policy")
     .argument("<subject>", "who asks")
-    .option("--cost <n>", "what the request counts for", Number, 1)
+    .option("--cost <n>", "what the request counts for", count("--cost"), 1)
     .option("--count", "count it; otherwise it is only looked at")
-    .description("Decide one request, without counting it.")
+    .description("Decide one request, without counting it unless told to.")
     .action(
       async (
         policy: string,

@@ -6,6 +6,7 @@ import { addBackfill } from "./backfill";
 import { Cli, UsageError, type Surroundings } from "./cli";
 import { addDoctor } from "./doctor";
 import { addInspect } from "./inspect";
+import { addMigrate } from "./migrate";
 import { addPolicies } from "./policies";
 import { addReconcile } from "./reconcile";
 import { addRollback } from "./rollback";
@@ -37,6 +38,7 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     addReconcile,
     addInspect,
     addPolicies,
+    addMigrate,
     addRollback,
   ])
     add(program, cli);

@@ -1,31 +1,62 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 
-import type { Cli } from "./cli";
+import { PARAM_SPECS } from "../config/param-specs";
+import { UsageError, type Cli, type GlobalOptions } from "./cli";
+import { setParams } from "./params-file";
+import { flushAll } from "./sync";
 
-/** `rollback`: what is to be done before Firestore alone decides. */
+const TIME_LIMIT_SECONDS = 300;
+
+interface Options {
+  readonly to: "firestore" | "dual-write";
+  readonly apply?: boolean;
+}
+
+/** `rollback`: what is to be done before Firestore decides again. */
 export function addRollback(program: Command, cli: Cli): void {
   const command = program
     .command("rollback")
-    .description(
-      "Bring all usage to Firestore before MODE is set to firestore, and check that nothing is left.",
+    .description("Bring all usage to Firestore before MODE is set back, and check that nothing is left.")
+    .addOption(
+      new Option("--to <mode>", "the mode to go back to")
+        .choices(["firestore", "dual-write"])
+        .default("firestore"),
     )
-    .addHelpText("after", "\nExample:\n  npx firestore-redis-quota rollback --env-file extensions/quota.env")
-    .action(async () => {
+    .option("--apply", "write that mode into --env-file, unless a provider has failed")
+    .addHelpText(
+      "after",
+      "\nRun it before the deployment that sets MODE back, and again once the old instances are gone." +
+        "\n\nExamples:\n  npx firestore-redis-quota rollback --env-file extensions/quota.env" +
+        "\n  npx firestore-redis-quota rollback --to dual-write --env-file extensions/quota.env --apply",
+    )
+    .action(async ({ to, apply }: Options) => {
+      const { envFile } = command.optsWithGlobals<GlobalOptions>();
+      if (apply && envFile === undefined)
+        throw new UsageError("--apply: expected --env-file, the file to write the mode into");
       const { quotaSync } = cli.services(command);
-      const report = await quotaSync.flushAll({ deadlineMs: Date.now() + 300_000 });
+      const report = await flushAll(cli, quotaSync, TIME_LIMIT_SECONDS);
       const left = await quotaSync.unsynced();
+      const mode = cli.params(command).MODE || PARAM_SPECS.MODE.default;
       cli.failed = left.pendingProviders > 0;
-      const { MODE: mode = "dual-write" } = cli.params(command);
-      cli.print(command, { mode, flushed: report.flushed, failed: report.failed, ...left }, () =>
+      const applied = apply === true && mode !== to && report.failed === 0;
+      if (applied) setParams(envFile!, { MODE: to });
+      const result = { mode, to, flushed: report.flushed, failed: report.failed, ...left, applied };
+      cli.print(command, result, () =>
         [
           `${report.flushed} providers were brought to Firestore, ${report.failed} failed.`,
           left.pendingProviders === 0
             ? "Redis holds no usage that Firestore lacks."
             : `${left.pendingProviders} providers still have usage that Firestore lacks; run this again.`,
-          mode === "firestore"
-            ? "MODE is firestore: Redis is not needed any more once this finds nothing left."
-            : `MODE is ${mode}: set MODE=firestore, deploy, and run this again.`,
+          whatNext(mode, to, applied),
         ].join("\n"),
       );
     });
+}
+
+function whatNext(mode: string, to: Options["to"], applied: boolean): string {
+  if (applied) return `MODE was ${mode} and is ${to} now: deploy, and run this again.`;
+  if (mode !== to) return `MODE is ${mode}: set MODE=${to}, deploy, and run this again.`;
+  return to === "firestore"
+    ? "MODE is firestore: Redis is not needed any more once this finds nothing left."
+    : "MODE is dual-write: Firestore decides.";
 }

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 
+import type { QuotaSync, SyncReport } from "../quota/quota-sync";
 import type { Cli } from "./cli";
+import { count } from "./options";
 import { table } from "./table";
 
 /** `sync`: what syncQuotas does, now. */
@@ -8,11 +10,11 @@ export function addSync(program: Command, cli: Cli): void {
   const command = program
     .command("sync")
     .description("Bring usage from Redis to Firestore now, each call exactly once.")
-    .option("--seconds <n>", "stop after so long", Number, 300)
+    .option("--seconds <n>", "stop after so long", count("--seconds"), 300)
     .addHelpText("after", "\nExample:\n  npx firestore-redis-quota sync --env-file extensions/quota.env")
     .action(async ({ seconds }: { readonly seconds: number }) => {
       const { quotaSync } = cli.services(command);
-      const report = await quotaSync.flushAll({ deadlineMs: Date.now() + seconds * 1000 });
+      const report = await flushAll(cli, quotaSync, seconds);
       const left = await quotaSync.unsynced();
       cli.failed = report.failed > 0 || !report.complete;
       cli.print(command, { ...report, ...left }, () =>
@@ -25,4 +27,15 @@ export function addSync(program: Command, cli: Cli): void {
         ]),
       );
     });
+}
+
+/** Brings all usage to Firestore within so many seconds, and shows how far that has got. */
+export async function flushAll(cli: Cli, quotaSync: QuotaSync, seconds: number): Promise<SyncReport> {
+  const { pendingProviders } = await quotaSync.unsynced();
+  const bar = cli.progress("providers", pendingProviders);
+  const report = await quotaSync.flushAll({ deadlineMs: Date.now() + seconds * 1000 }, (done) =>
+    bar.update(done),
+  );
+  bar.end();
+  return report;
 }

@@ -103,7 +103,11 @@ const SECRET_NAME = /^projects\/[^/]+\/secrets\//;
 
 function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const problems: ConfigProblem[] = [];
-  const report = (param: ParamName, problem: string) => void problems.push({ param, problem });
+  const report = (param: ParamName, problem: string) => {
+    // A param that two settings are read from is bad once.
+    if (!problems.some((each) => each.param === param && each.problem === problem))
+      problems.push({ param, problem });
+  };
 
   const text = (param: ParamName): string => {
     const spec: ParamSpec = PARAM_SPECS[param];

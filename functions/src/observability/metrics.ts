@@ -22,6 +22,9 @@ export interface MetricCounts {
   readonly rateLimitRefused: number;
   /** Those of both that Redis did not decide. */
   readonly rateLimitFallbacks: number;
+  /** How often the circuit to Redis opened, as Redis had answered too late, and closed again. */
+  readonly circuitOpened: number;
+  readonly circuitClosed: number;
   /** Decisions by policy, and then by source. */
   readonly decisions: Readonly<Record<string, DecisionCounts>>;
 }
@@ -47,6 +50,7 @@ export class Metrics {
   private recent = new Counters();
   private unsynced: Unsynced | undefined;
   private writtenAtMs: number;
+  private circuit: "open" | "closed" = "closed";
 
   constructor(
     private readonly logs: Logs,
@@ -86,18 +90,25 @@ export class Metrics {
     this.writeIfDue();
   }
 
+  /** The circuit to Redis has opened or closed. */
+  circuitChanged(to: "open" | "closed"): void {
+    this.recent[to === "open" ? "circuitOpened" : "circuitClosed"]++;
+    this.circuit = to;
+    this.writeIfDue();
+  }
+
   /** A sync has found what Firestore still lacks. */
   measured(unsynced: Unsynced): void {
     this.unsynced = unsynced;
     this.writeIfDue();
   }
 
-  /** All that this process has counted. */
-  counts(): { readonly sinceMs: number } & MetricCounts {
+  /** All that this process has counted, and how the circuit to Redis is. */
+  counts(): { readonly sinceMs: number; readonly circuit: "open" | "closed" } & MetricCounts {
     const all = new Counters();
     all.add(this.total);
     all.add(this.recent);
-    return { sinceMs: this.startedAtMs, ...all.counts() };
+    return { sinceMs: this.startedAtMs, circuit: this.circuit, ...all.counts() };
   }
 
   private writeIfDue(): void {
@@ -117,6 +128,8 @@ class Counters {
   hits = 0;
   misses = 0;
   fallbacks = 0;
+  circuitOpened = 0;
+  circuitClosed = 0;
   private mirrored = 0;
   private lagSumMs = 0;
   private lagMaxMs = 0;
@@ -141,6 +154,8 @@ class Counters {
     this.hits += other.hits;
     this.misses += other.misses;
     this.fallbacks += other.fallbacks;
+    this.circuitOpened += other.circuitOpened;
+    this.circuitClosed += other.circuitClosed;
     this.mirrored += other.mirrored;
     this.lagSumMs += other.lagSumMs;
     this.lagMaxMs = Math.max(this.lagMaxMs, other.lagMaxMs);
@@ -169,6 +184,8 @@ class Counters {
       rateLimitAllowed,
       rateLimitRefused,
       rateLimitFallbacks,
+      circuitOpened: this.circuitOpened,
+      circuitClosed: this.circuitClosed,
       decisions: Object.fromEntries(
         [...this.decisions].map(([policy, bySource]) => [
           policy,

@@ -8,6 +8,7 @@ import type {
   Firestore,
 } from "@google-cloud/firestore";
 
+import { TimeUpError } from "../deadline";
 import {
   isConflict,
   retryConflicts,
@@ -123,7 +124,7 @@ export class FirestoreQuotaStore {
    */
   consume(call: QuotaCall): Promise<FirestoreDecision> {
     const document = this.document(call.providerId);
-    const attempt = { callId: randomBytes(8).toString("base64url"), mayBeWritten: false };
+    const attempt = { callId: randomBytes(8).toString("base64url"), mayBeWritten: false, isOver: false };
     const decide = () =>
       retryConflicts(this.timeoutMs, async () => {
         try {
@@ -133,7 +134,9 @@ export class FirestoreQuotaStore {
           throw error;
         }
       });
-    return this.bounded(document.path, decide, () => attempt.mayBeWritten);
+    return this.bounded(document.path, decide, () => attempt.mayBeWritten).finally(() => {
+      attempt.isOver = true;
+    });
   }
 
   /** Keeps Firestore from counting a call of which only Redis can tell whether it was counted. */
@@ -218,7 +221,7 @@ export class FirestoreQuotaStore {
   private async tryToConsume(
     document: DocumentReference,
     call: QuotaCall,
-    attempt: { readonly callId: string; mayBeWritten: boolean },
+    attempt: { readonly callId: string; mayBeWritten: boolean; readonly isOver: boolean },
   ): Promise<FirestoreDecision> {
     const { callId } = attempt;
     const record = this.record(document, call);
@@ -253,6 +256,8 @@ export class FirestoreQuotaStore {
         ...answer,
         expireAt: loadFirestore().Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS),
       });
+    // The caller has been told that nothing was counted.
+    if (attempt.isOver) throw new TimeUpError("the time was up");
     attempt.mayBeWritten = true;
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });

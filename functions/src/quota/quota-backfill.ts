@@ -72,6 +72,10 @@ export class QuotaBackfill {
       };
       const done = page.cursor === undefined;
       this.logs.backfillProgressed(current, done);
+      if (done) {
+        const { documents, mirrored, invalid } = current;
+        await this.store.recordBackfill({ endedAtMs: Date.now(), documents, mirrored, invalid });
+      }
       if (done || Date.now() >= deadlineMs) return { progress: current, done };
     }
   }

@@ -17,7 +17,7 @@ import {
   type QuotaStatus,
 } from "./quota";
 import type { QuotaSync } from "./quota-sync";
-import type { QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
+import type { ApplyOutcome, QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
 
 /** Who answered. */
 export type QuotaSource = "redis" | "firestore";
@@ -66,6 +66,12 @@ export class QuotaOutcomeUnknownError extends Error {
   }
 }
 
+/** What was read of Firestore, and what became of it in Redis, if Redis was told. */
+interface Load {
+  readonly snapshot: QuotaSnapshot;
+  readonly fill: ApplyOutcome | "unavailable" | undefined;
+}
+
 /** How long an instance in mode firestore believes that Redis holds no usage. */
 const SETTLED_FOR_MS = 10_000;
 
@@ -75,7 +81,8 @@ const MAX_ATTEMPTS = 5;
 /** Checks, consumes and refunds the quotas of providers, in one of three modes. */
 export class QuotaService {
   /** Loads under way: any number of callers that miss the same provider share one Firestore read. */
-  private readonly loads = new Map<string, Promise<QuotaSnapshot>>();
+  private readonly loads = new Map<string, Promise<Load>>();
+  /** By `performance.now()`, which nobody sets. */
   private settledUntilMs = 0;
 
   constructor(
@@ -151,9 +158,11 @@ export class QuotaService {
     switch (this.options.mode) {
       case "redis-primary":
         return this.decideInRedis(call);
-      case "dual-write":
-        await this.orBypass(providerId, () => this.flush(providerId));
-        return this.decideInFirestore(call, { fillCache: true });
+      case "dual-write": {
+        const flushed = await this.orBypass(providerId, () => this.flush(providerId));
+        // Who has waited for Redis in vain once does not wait again; the document's event tells Redis.
+        return this.decideInFirestore(call, { fillCache: flushed !== "unavailable" });
+      }
       case "firestore":
         await this.settle(providerId);
         return this.decideInFirestore(call, { fillCache: false });
@@ -171,7 +180,10 @@ export class QuotaService {
           return { allowed, ...toStatus(outcome, outcome.found), source: "redis" };
         }
         if (attempt === 0) this.metrics.miss();
-        await this.load(providerId, { fillCache: true });
+        const { fill } = await this.load(providerId, { fillCache: true });
+        if (fill === "unavailable") this.metrics.fallback();
+        // Redis would be waited for in vain again, or miss it again.
+        if (fill === "unavailable" || fill === "late") break;
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
@@ -210,8 +222,8 @@ export class QuotaService {
     providerId: string,
     how: { readonly fillCache: boolean },
   ): Promise<QuotaCheck> {
-    const { quota } = await this.load(providerId, how);
-    return { ...assessQuota(quota, this.options), source: "firestore" };
+    const { snapshot } = await this.load(providerId, how);
+    return { ...assessQuota(snapshot.quota, this.options), source: "firestore" };
   }
 
   private assess(entry: Exclude<QuotaEntry, { kind: "miss" }>): QuotaStatus {
@@ -225,13 +237,13 @@ export class QuotaService {
    * Firestore must not depend on it.
    */
   private async settle(providerId: string): Promise<void> {
-    if (Date.now() < this.settledUntilMs) return;
+    if (performance.now() < this.settledUntilMs) return;
     const settled = await this.orBypass(providerId, async () => {
       if (!(await this.redisStore.hasDirtyProviders())) return true;
       await this.flush(providerId);
       return false;
     });
-    if (settled !== false) this.settledUntilMs = Date.now() + SETTLED_FOR_MS;
+    if (settled !== false) this.settledUntilMs = performance.now() + SETTLED_FOR_MS;
   }
 
   /** @throws what keeps the provider's usage from Firestore, which then cannot decide rightly. */
@@ -240,7 +252,7 @@ export class QuotaService {
     if (failure) throw failure;
   }
 
-  private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<QuotaSnapshot> {
+  private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<Load> {
     const underWay = this.loads.get(providerId);
     if (underWay) return underWay;
     const load = this.readThrough(providerId, { fillCache }).finally(() => this.loads.delete(providerId));
@@ -251,15 +263,15 @@ export class QuotaService {
   private async readThrough(
     providerId: string,
     { fillCache }: { readonly fillCache: boolean },
-  ): Promise<QuotaSnapshot> {
+  ): Promise<Load> {
     const snapshot = await this.orLog(() => this.firestoreStore.read(providerId));
-    if (fillCache) await this.fill(providerId, snapshot);
-    return snapshot;
+    return { snapshot, fill: fillCache ? await this.fill(providerId, snapshot) : undefined };
   }
 
-  private async fill(providerId: string, snapshot: QuotaSnapshot): Promise<void> {
+  private async fill(providerId: string, snapshot: QuotaSnapshot): Promise<Load["fill"]> {
     const outcome = await this.orBypass(providerId, () => this.redisStore.apply(providerId, snapshot));
     if (outcome === "late") this.logs.redisClockAhead(providerId);
+    return outcome;
   }
 
   private async orLog<T>(useFirestore: () => Promise<T>): Promise<T> {

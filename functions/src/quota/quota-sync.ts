@@ -2,13 +2,16 @@ import type { Logs } from "../observability/logs";
 import type { Unsynced } from "../observability/metrics";
 import { RedisUnavailableError } from "../redis/connection";
 import type { FirestoreQuotaStore } from "./firestore-quota-store";
-import type { RedisQuotaStore } from "./redis-quota-store";
+import type { QuotaSample, RedisQuotaStore } from "./redis-quota-store";
 
 /** Providers flushed together: BatchWrite takes 500 writes. */
 const PAGE = 500;
 
 /** A flush that another sync began is ended first, and then what has been pending since is flushed. */
 const MAX_VISITS = 3;
+
+/** Documents that are read together to compare entries with them. */
+const COMPARED_AT_ONCE = 100;
 
 /** An event may take so long before a change counts as missed. */
 const SETTLING_MS = 60_000;
@@ -19,6 +22,12 @@ export interface SyncReport {
   readonly failed: number;
   readonly complete: boolean;
   readonly oldestUnsyncedMs: number;
+}
+
+/** How many entries were compared with their documents, and how many of them had missed a change. */
+export interface Reconciliation {
+  readonly compared: number;
+  readonly drifted: number;
 }
 
 /**
@@ -36,14 +45,20 @@ export class QuotaSync {
    * Flushes every provider that was dirty when it began, until the deadline (Unix time, milliseconds); the next sync
    * goes on with the rest. What could not be flushed stays dirty and is logged.
    *
+   * @param onProgress is told how many were flushed or failed so far
    * @throws RedisUnavailableError once all that could be flushed is
    */
-  async flushAll({ deadlineMs }: { readonly deadlineMs: number }): Promise<SyncReport> {
+  async flushAll(
+    { deadlineMs }: { readonly deadlineMs: number },
+    onProgress?: (providers: number) => void,
+  ): Promise<SyncReport> {
     const reports: SyncReport[] = [];
     let failure: RedisUnavailableError | undefined;
+    let done = 0;
+    const onFlushed = (providers: number) => onProgress?.((done += providers));
     for (const dirtyKey of this.redisStore.dirtyKeys()) {
       try {
-        reports.push(await this.flushIndex(dirtyKey, deadlineMs));
+        reports.push(await this.flushIndex(dirtyKey, deadlineMs, onFlushed));
       } catch (error) {
         // The other indexes may be on other servers, if it is a cluster.
         if (!(error instanceof RedisUnavailableError)) throw error;
@@ -62,7 +77,11 @@ export class QuotaSync {
     return report;
   }
 
-  private async flushIndex(dirtyKey: string, deadlineMs: number): Promise<SyncReport> {
+  private async flushIndex(
+    dirtyKey: string,
+    deadlineMs: number,
+    onFlushed: (providers: number) => void,
+  ): Promise<SyncReport> {
     const untilMs = await this.redisStore.nowMs(dirtyKey);
     let flushed = 0;
     let failed = 0;
@@ -94,6 +113,7 @@ export class QuotaSync {
       }
       failed += failures.size;
       flushed += due.length - failures.size;
+      onFlushed(due.length);
     }
     return { flushed, failed, complete, oldestUnsyncedMs: untilMs - oldestSinceMs };
   }
@@ -109,16 +129,37 @@ export class QuotaSync {
   }
 
   /**
-   * Compares a sample of the entries with their documents, each a billed read, and brings up to date those that have
-   * missed a change.
+   * Compares about `count` entries with their documents, each a billed read, and brings up to date those that have
+   * missed a change. It goes on where the last comparison ended, and ends when it has been through all entries; or
+   * earlier, rather than search long, where they are few among many other keys. Usage that is in none of the indexes by
+   * which a sync finds it, as Redis may have evicted one, is brought over here.
    *
+   * @param onProgress is told how many were compared so far
    * @throws RedisUnavailableError, FirestoreUnavailableError
    */
-  async reconcile(count: number): Promise<{ readonly compared: number; readonly drifted: number }> {
-    const sample = await this.redisStore.sample(count);
-    const documents = await this.firestoreStore.readMany(sample.map(({ providerId }) => providerId));
+  async reconcile(count: number, onProgress?: (compared: number) => void): Promise<Reconciliation> {
+    let compared = 0;
     let drifted = 0;
-    for (const [i, { providerId, version }] of sample.entries()) {
+    for (let ends = 0; compared < count && ends < 2;) {
+      const due = Math.min(count - compared, COMPARED_AT_ONCE);
+      const { entries, fromStart, toEnd, cutShort } = await this.redisStore.sample(due);
+      drifted += await this.correct(entries);
+      compared += entries.length;
+      onProgress?.(compared);
+      if (cutShort) break;
+      // A walk that began in the middle goes on from the start.
+      if (toEnd) ends += fromStart ? 2 : 1;
+    }
+    const report = { compared, drifted };
+    this.logs.quotasReconciled(report);
+    return report;
+  }
+
+  private async correct(entries: QuotaSample["entries"]): Promise<number> {
+    await this.flush(entries.filter(({ isDirty }) => isDirty).map(({ providerId }) => providerId));
+    const documents = await this.firestoreStore.readMany(entries.map(({ providerId }) => providerId));
+    let drifted = 0;
+    for (const [i, { providerId, version }] of entries.entries()) {
       const snapshot = documents[i]!;
       if (snapshot instanceof Error || snapshot.version <= version) continue;
       // A document that does not exist has the version of this read; a tombstone of it is no drift.
@@ -131,9 +172,7 @@ export class QuotaSync {
       this.logs.quotaDrift(providerId, { redisVersion: version, firestoreVersion: snapshot.version });
       await this.redisStore.apply(providerId, snapshot);
     }
-    const report = { compared: sample.length, drifted };
-    this.logs.quotasReconciled(report);
-    return report;
+    return drifted;
   }
 
   /**
@@ -142,6 +181,7 @@ export class QuotaSync {
    * @throws RedisUnavailableError
    */
   async flush(providerIds: readonly string[]): Promise<Map<string, Error>> {
+    if (providerIds.length === 0) return new Map();
     const flushes = await this.redisStore.beginFlushes(providerIds);
     const outcomes = flushes.length > 0 ? await this.firestoreStore.commitFlushes(flushes) : [];
     const failures = new Map<string, Error>();

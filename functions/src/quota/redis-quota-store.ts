@@ -46,6 +46,32 @@ export interface StoredEntry extends StoredQuota {
   readonly dirtySinceMs: number | undefined;
 }
 
+/** An entry met by chance, and whether it has usage that Firestore lacks. */
+export interface SampledEntry {
+  readonly providerId: string;
+  readonly version: number;
+  readonly isDirty: boolean;
+}
+
+/** A backfill that has read all documents there were; `endedAtMs` is Unix time. */
+export interface BackfillRecord {
+  readonly endedAtMs: number;
+  readonly documents: number;
+  readonly mirrored: number;
+  readonly invalid: number;
+}
+
+/**
+ * Part of a walk over all entries; `fromStart` and `toEnd` tell whether it has that much of the walk. One `cutShort` has
+ * found fewer entries than asked for among many other keys.
+ */
+export interface QuotaSample {
+  readonly entries: readonly SampledEntry[];
+  readonly fromStart: boolean;
+  readonly toEnd: boolean;
+  readonly cutShort: boolean;
+}
+
 export interface RedisQuotaStoreOptions {
   readonly ttlSeconds: number;
   /** Limit of a provider without a document; undefined if it has no quota. */
@@ -75,7 +101,8 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
-  private readonly reads: Batcher<string, StoredQuota | undefined>;
+  private readonly reads: Batcher<string, QuotaEntry>;
+  private readonly entries: Batcher<string, StoredQuota | undefined>;
   private readonly calls: Batcher<QuotaCall, ConsumeOutcome>;
   private readonly flushes: Batcher<string, Flush | undefined>;
 
@@ -86,18 +113,18 @@ export class RedisQuotaStore {
   ) {
     const bucketOf = redis.isCluster ? (providerId: string) => keys.bucketOf(providerId) : undefined;
     const bucketOfCall = bucketOf && (({ providerId }: QuotaCall) => bucketOf(providerId));
-    this.reads = new Batcher((providerIds) => this.readMany(providerIds), BATCH, bucketOf);
+    this.reads = new Batcher(
+      async (providerIds) => (await this.readEntries(providerIds)).map(toQuotaEntry),
+      BATCH,
+      bucketOf,
+    );
+    this.entries = new Batcher((providerIds) => this.readEntries(providerIds), BATCH, bucketOf);
     this.calls = new Batcher((calls) => this.consumeMany(calls), BATCH, bucketOfCall);
     this.flushes = new Batcher((providerIds) => this.beginMany(providerIds), BATCH, bucketOf);
   }
 
-  async read(providerId: string): Promise<QuotaEntry> {
-    const entry = await this.reads.ask(providerId);
-    if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
-    const used = usedInAll(entry);
-    return entry.limit === NO_DOCUMENT
-      ? { kind: "tombstone", used }
-      : { kind: "snapshot", quota: { used, limit: entry.limit } };
+  read(providerId: string): Promise<QuotaEntry> {
+    return this.reads.ask(providerId);
   }
 
   /**
@@ -139,10 +166,10 @@ export class RedisQuotaStore {
   }
 
   /**
-   * About `count` next entries of a walk over all of them, with their versions; an invalidated one is left out, as it
-   * is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
+   * About `count` next entries of a walk over all of them; an invalidated one without usage is left out, as it is read
+   * from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
-  async sample(count: number): Promise<{ readonly providerId: string; readonly version: number }[]> {
+  async sample(count: number): Promise<QuotaSample> {
     const masters = await this.redis.masters();
     const found: string[] = [];
     const key = this.keys.sampleCursor();
@@ -151,6 +178,7 @@ export class RedisQuotaStore {
     let [cursor = "0", address = masters[0]!.address] = stored?.split(" ") ?? [];
     let at = masters.findIndex((master) => master.address === address);
     if (at < 0) [at, cursor] = [0, "0"];
+    const fromStart = at === 0 && cursor === "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
       const [next, keys] = await masters[at]!.run((redis) =>
         redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
@@ -163,17 +191,37 @@ export class RedisQuotaStore {
     address = masters[at % masters.length]!.address;
     const resume = masters.length > 1 ? `${cursor} ${address}` : cursor;
     await this.redis.runFor(key, (redis) => redis.set(key, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
-    const entries = await Promise.all(found.map((providerId) => this.reads.ask(providerId)));
-    return found.flatMap((providerId, i) => {
-      const entry = entries[i];
-      return entry === undefined || entry.limit === NOT_KNOWN ? [] : [{ providerId, version: entry.version }];
+    const known = await Promise.all(found.map((providerId) => this.entries.ask(providerId)));
+    const entries = found.flatMap((providerId, i) => {
+      const entry = known[i];
+      if (entry === undefined) return [];
+      const isDirty = entry.pending !== 0 || entry.inFlight !== 0;
+      if (entry.limit === NOT_KNOWN && !isDirty) return [];
+      return [{ providerId, version: entry.version, isDirty }];
     });
+    const toEnd = at === masters.length;
+    return { entries, fromStart, toEnd, cutShort: !toEnd && found.length < count };
+  }
+
+  /** Remembers, as long as Redis keeps its data, that a backfill has ended. */
+  async recordBackfill(record: BackfillRecord): Promise<void> {
+    const key = this.keys.lastBackfill();
+    await this.redis.runFor(key, (redis) => redis.set(key, JSON.stringify(record)));
+  }
+
+  /** The last backfill of this data. */
+  async lastBackfill(): Promise<BackfillRecord | undefined> {
+    const key = this.keys.lastBackfill();
+    const record = await this.redis.runFor(key, (redis) => redis.get(key));
+    return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
   }
 
   /** Whether any provider has usage that Firestore lacks. */
   async hasDirtyProviders(): Promise<boolean> {
+    const keys = this.keys.allDirty();
+    const commands = this.redis.isCluster ? keys.map((key) => [key]) : [keys];
     const found = await Promise.allSettled(
-      this.keys.allDirty().map((key) => this.redis.runFor(key, (redis) => redis.exists(key))),
+      commands.map((together) => this.redis.runFor(together[0]!, (redis) => redis.exists(...together))),
     );
     // On a cluster one that is found says more than a server without an answer.
     if (found.some((each) => each.status === "fulfilled" && each.value > 0)) return true;
@@ -203,7 +251,7 @@ export class RedisQuotaStore {
   async inspect(providerId: string): Promise<StoredEntry | undefined> {
     const key = this.keys.quota(providerId);
     const [entry, ttlMs, since] = await Promise.all([
-      this.reads.ask(providerId),
+      this.entries.ask(providerId),
       this.redis.runFor(key, (redis) => redis.pttl(key)),
       this.redis.runFor(key, (redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
     ]);
@@ -226,7 +274,7 @@ export class RedisQuotaStore {
     return this.keys.allDirty();
   }
 
-  private async readMany(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
+  private async readEntries(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
     const keys = providerIds.map((id) => this.keys.quota(id));
     const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
     return entries.map(parseStoredQuota);
@@ -297,4 +345,12 @@ export class RedisQuotaStore {
   private ttlMs(seconds = this.options.ttlSeconds): number {
     return Math.round(seconds * 1000 * (1 - Math.random() * TTL_JITTER));
   }
+}
+
+function toQuotaEntry(entry: StoredQuota | undefined): QuotaEntry {
+  if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
+  const used = usedInAll(entry);
+  return entry.limit === NO_DOCUMENT
+    ? { kind: "tombstone", used }
+    : { kind: "snapshot", quota: { used, limit: entry.limit } };
 }

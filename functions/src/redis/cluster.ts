@@ -17,7 +17,7 @@ const MAX_REDIRECTIONS = 3;
 /** Keys of one slot are on two servers while it is moved; after this time the server is asked again. */
 const TRY_AGAIN_MS = 20;
 
-/** While servers fail, others are asked who has taken over, at most so often. */
+/** Servers are asked who has which keys at most so often, once that is known. */
 const DISCOVERY_INTERVAL_MS = 500;
 
 /**
@@ -52,35 +52,45 @@ export class RedisCluster implements RedisServers {
     const beganMs = startedMs ?? performance.now();
     const slot = slotOf(key);
     const slots = this.slots;
-    let address = slots.addressOf(slot) ?? (await this.findAddressOf(slot, beganMs));
+    let address = slots.addressOf(slot);
+    let continuedMs = startedMs;
+    if (address === undefined) {
+      address = await this.findAddressOf(slot, beganMs);
+      continuedMs = beganMs;
+    }
     let send = command;
     for (let redirections = 0; ; redirections++) {
       const node = this.nodeAt(address);
       try {
-        return await node.run(send, redirections === 0 ? startedMs : beganMs);
+        return await node.run(send, continuedMs);
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error;
         const redirection = redirectionOf(error.cause, address);
-        if (redirection === undefined || redirections === MAX_REDIRECTIONS || this.timeLeftMs(beganMs) <= 0) {
+        if (redirection === undefined || redirections === MAX_REDIRECTIONS) {
           if (slots === this.slots && !isAnswer(error.cause)) this.discoverLater(node);
           throw error;
         }
-        send = command;
-        if (redirection.kind === "try-again") await sleep(Math.min(TRY_AGAIN_MS, this.timeLeftMs(beganMs)));
-        else {
-          address = redirection.address;
-          if (redirection.kind === "ask") send = asking(command);
-          else {
-            this.slots.move(slot, address);
-            this.discoverLater();
-          }
+        if (redirection.kind === "try-again") await sleep(TRY_AGAIN_MS);
+        if (this.timeLeftMs(beganMs) <= 0) throw error;
+        continuedMs = beganMs;
+        if (redirection.kind === "try-again") continue;
+        address = redirection.address;
+        send = redirection.kind === "ask" ? asking(command) : command;
+        if (redirection.kind === "moved") {
+          this.slots.move(slot, address);
+          this.discoverLater();
         }
       }
     }
   }
 
   async masters(): Promise<readonly RedisConnection[]> {
-    if (this.slots.isEmpty) await this.discoverWithin(performance.now());
+    if (this.isDiscoveryDue) {
+      // Without an answer, those that are known are asked: what is wrong with them shows then.
+      await this.discoverWithin(performance.now()).catch((error: unknown) => {
+        if (this.slots.isEmpty) throw error;
+      });
+    }
     return this.slots.addresses().map((address) => this.nodeAt(address));
   }
 
@@ -92,12 +102,16 @@ export class RedisCluster implements RedisServers {
     this.discovering = undefined;
   }
 
+  private get isDiscoveryDue(): boolean {
+    return this.slots.isEmpty || performance.now() - this.discoveredMs >= DISCOVERY_INTERVAL_MS;
+  }
+
   private timeLeftMs(beganMs: number): number {
     return this.options.timeoutMs - (performance.now() - beganMs);
   }
 
   private async findAddressOf(slot: number, beganMs: number): Promise<string> {
-    await this.discoverWithin(beganMs);
+    if (this.isDiscoveryDue) await this.discoverWithin(beganMs);
     const address = this.slots.addressOf(slot);
     if (address === undefined) throw this.unavailable(new Error(`no server has slot ${slot}`));
     return address;
@@ -126,8 +140,7 @@ export class RedisCluster implements RedisServers {
 
   /** Has others asked, whom nobody waits for, who has the keys of a server that has failed. */
   private discoverLater(failed?: RedisConnection): void {
-    if (performance.now() - this.discoveredMs < DISCOVERY_INTERVAL_MS) return;
-    this.discover(failed).catch(() => {});
+    if (this.isDiscoveryDue) this.discover(failed).catch(() => {});
   }
 
   private discover(failed?: RedisConnection): Promise<void> {
@@ -158,13 +171,13 @@ export class RedisCluster implements RedisServers {
     if (before !== this.slots) return;
     const { host, port } = await this.credentials.current();
     this.adopt(SlotMap.parse(reply, `${host}:${port}`));
-    entrance.close();
-    this.entrance = undefined;
   }
 
   private adopt(slots: SlotMap): void {
     if (slots.isEmpty) throw this.unavailable(new Error("no server has slots"));
     this.slots = slots;
+    this.entrance?.close();
+    this.entrance = undefined;
     const addresses = new Set(slots.addresses());
     for (const [address, node] of this.nodes) {
       if (addresses.has(address)) continue;

@@ -80,6 +80,11 @@ export class Keys {
     return `${this.prefix}:sample-cursor`;
   }
 
+  /** String with what the last backfill did. */
+  lastBackfill(): string {
+    return `${this.prefix}:last-backfill`;
+  }
+
   /** String with the answer to a call that had an idempotency key. */
   call(providerId: string, name: string): string {
     return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;

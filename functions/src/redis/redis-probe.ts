@@ -27,6 +27,11 @@ export interface RedisInfo {
   readonly connectedReplicas: number;
   readonly keyspaceHits: number;
   readonly keyspaceMisses: number;
+  readonly commandsProcessed: number;
+  /** Connections refused because there were too many. */
+  readonly rejectedConnections: number;
+  /** Commands that it refused since it started, by the first word of the reply, such as OOM. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly appendOnlyFile: boolean;
   /** When it last wrote all data to disk, Unix time in milliseconds; 0 for never since it started. */
   readonly lastSaveMs: number;
@@ -57,6 +62,18 @@ export class RedisProbe {
 
   async info(): Promise<RedisInfo> {
     return inAll((await this.ofEach((redis) => redis.info())).map(parseInfo));
+  }
+
+  /** This process's own address, `host:port`, as Redis sees it; undefined where the server does not tell. */
+  async seenFrom(): Promise<string | undefined> {
+    try {
+      const [first] = await this.redis.masters();
+      const client = String(await first!.run((redis) => redis.client("INFO")));
+      return /\baddr=(\S+)/.exec(client)?.[1];
+    } catch (error) {
+      if (error instanceof RedisUnavailableError && error.outcome === "not-executed") return undefined;
+      throw error;
+    }
   }
 
   /** How long a PING takes, in milliseconds. */
@@ -113,6 +130,14 @@ function parseInfo(text: string): RedisInfo {
     connectedReplicas: number("connected_slaves"),
     keyspaceHits: number("keyspace_hits"),
     keyspaceMisses: number("keyspace_misses"),
+    commandsProcessed: number("total_commands_processed"),
+    rejectedConnections: number("rejected_connections"),
+    refusals: Object.fromEntries(
+      [...fields].flatMap(([name, value]) => {
+        const refusal = /^errorstat_(\w+)$/.exec(name)?.[1];
+        return refusal === undefined ? [] : [[refusal, Number(value.replace("count=", ""))]];
+      }),
+    ),
     appendOnlyFile: fields.get("aof_enabled") === "1",
     lastSaveMs: number("rdb_last_save_time") * 1000,
   };
@@ -143,9 +168,19 @@ function inAll(servers: readonly RedisInfo[]): RedisInfo {
     connectedReplicas: least(({ connectedReplicas }) => connectedReplicas),
     keyspaceHits: sum(({ keyspaceHits }) => keyspaceHits),
     keyspaceMisses: sum(({ keyspaceMisses }) => keyspaceMisses),
+    commandsProcessed: sum(({ commandsProcessed }) => commandsProcessed),
+    rejectedConnections: sum(({ rejectedConnections }) => rejectedConnections),
+    refusals: addUp(servers.map(({ refusals }) => refusals)),
     appendOnlyFile: servers.every(({ appendOnlyFile }) => appendOnlyFile),
     lastSaveMs: least(({ lastSaveMs }) => lastSaveMs),
   };
+}
+
+function addUp(counts: readonly RedisInfo["refusals"][]): RedisInfo["refusals"] {
+  const sums: Record<string, number> = {};
+  for (const each of counts)
+    for (const [name, count] of Object.entries(each)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
 }
 
 function compareVersions(one: string, other: string): number {

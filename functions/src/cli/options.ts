@@ -1,0 +1,21 @@
+import { UsageError } from "./cli";
+
+/** Reads an option that is a number, 0 or more. */
+export function number(option: string): (value: string) => number {
+  return (value) => {
+    const parsed = Number(value);
+    if (value.trim() === "" || !Number.isFinite(parsed) || parsed < 0)
+      throw new UsageError(`${option}: got ${JSON.stringify(value)}; expected a number, 0 or more`);
+    return parsed;
+  };
+}
+
+/** Reads an option that is a whole number, 1 or more. */
+export function count(option: string): (value: string) => number {
+  return (value) => {
+    const parsed = Number(value);
+    if (!Number.isSafeInteger(parsed) || parsed < 1)
+      throw new UsageError(`${option}: got ${JSON.stringify(value)}; expected a whole number, 1 or more`);
+    return parsed;
+  };
+}
