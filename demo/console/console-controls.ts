@@ -110,6 +110,7 @@ export class ConsoleControls {
     const end = syncLog.next(SYNC_TIMEOUT_MS);
     await stack.emulators.runSchedule("syncQuotas");
     const ended = await end;
+    if (ended instanceof Error) throw ended;
     if (!ended) throw new Error(`syncQuotas has not ended within ${SYNC_TIMEOUT_MS / 1_000} s.`);
     return ended;
   }

@@ -1,3 +1,4 @@
+import { toVersion } from "../../functions/dist/firestore.js";
 import { openServices } from "../in-process-services.ts";
 import { quotasInFirestore } from "../quotas.ts";
 import type { Report } from "../report.ts";
@@ -16,6 +17,8 @@ import { SyncLog } from "./sync-log.ts";
 
 /** What the extension is installed with, if nothing else is said. */
 const FIRST_MODE = "dual-write";
+/** After about this time mirrorQuota no longer tries to reach a Redis that does not answer. */
+const MIRROR_TIMEOUT_MS = 20_000;
 
 /** The demo's page: gathers what it shows, and does what its buttons ask for. */
 export class Console {
@@ -84,7 +87,8 @@ export class Console {
     const load = new Load(openServices(stack, FIRST_MODE), {
       providers: stack.providers,
       providerIds: [...(await quotasInFirestore(stack)).keys()],
-      canMirror: () => this.#redis!.state === "running",
+      untilMirrored: ({ id, writeTime }) =>
+        this.#entries!.arrivalOf(id, toVersion(writeTime), MIRROR_TIMEOUT_MS),
       failed: () => this.#sampler.failed(),
     });
     this.#cleanUp.add(() => load.close());

@@ -1,10 +1,11 @@
 import { type CollectionReference, FieldValue } from "firebase-admin/firestore";
 import type { Services } from "../../functions/dist/services.js";
 import { measured } from "../measured.ts";
+import { committed, type ProviderWrite } from "../mirror-watch.ts";
 
 const EVERY_MS = 20;
 const CHECKS_PER_TURN = 2;
-/** A provider is seen online: one document changes each second, and is mirrored. */
+/** A provider is seen online: a document changes each second, unless the change before is still on its way to Redis. */
 const TURNS_PER_CHANGE = 50;
 /** Calls that wait for an answer: no more are begun than this, while Redis hangs. */
 const MOST_IN_FLIGHT = 200;
@@ -25,11 +26,8 @@ const POLICY_LOADS: readonly PolicyLoad[] = [
 export interface LoadOptions {
   readonly providers: CollectionReference;
   readonly providerIds: readonly string[];
-  /**
-   * Whether Redis runs. Without it the mirror tries again for 20 s, and a few changes would occupy all the functions that
-   * the emulator runs at a time.
-   */
-  readonly canMirror: () => boolean;
+  /** Waits until a change has reached Redis, or for so long that it may be given up. */
+  readonly untilMirrored: (write: ProviderWrite) => Promise<unknown>;
   /** Told of each call that ended in an error. */
   readonly failed: () => void;
 }
@@ -41,6 +39,7 @@ export class Load {
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
   #inFlight = 0;
+  #isChanging = false;
 
   constructor(services: Services, options: LoadOptions) {
     this.#services = services;
@@ -75,7 +74,7 @@ export class Load {
     if (this.#inFlight >= MOST_IN_FLIGHT) return;
     const turn = this.#turn++;
     for (let i = 0; i < CHECKS_PER_TURN; i++) this.#track(this.#check(turn * CHECKS_PER_TURN + i));
-    if (turn % TURNS_PER_CHANGE === 0 && this.#options.canMirror()) this.#track(this.#change(turn));
+    if (turn % TURNS_PER_CHANGE === 0 && !this.#isChanging) this.#track(this.#change(turn));
     for (const { policy, perSecond, subjects } of POLICY_LOADS) {
       const isDue = Math.random() < (perSecond * EVERY_MS) / 1_000;
       if (isDue) this.#track(this.#decide(policy, `user-${Math.floor(Math.random() * subjects)}`));
@@ -94,9 +93,17 @@ export class Load {
     measured.emit("decision", { policy, source, allowed });
   }
 
+  /** One after the other: those that wait for Redis or a process would take the few that the emulator runs at a time. */
   async #change(turn: number): Promise<void> {
-    const { providers } = this.#options;
-    await providers.doc(this.#providerId(turn)).update({ lastOnlineAt: FieldValue.serverTimestamp() });
+    const { providers, untilMirrored } = this.#options;
+    const id = this.#providerId(turn);
+    this.#isChanging = true;
+    try {
+      const change = providers.doc(id).update({ lastOnlineAt: FieldValue.serverTimestamp() });
+      await untilMirrored(await committed(id, change));
+    } finally {
+      this.#isChanging = false;
+    }
   }
 
   #providerId(number: number): string {

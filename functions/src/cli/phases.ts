@@ -96,7 +96,8 @@ function instanceCommands(
   { LOCATION: region = PARAM_SPECS.LOCATION.default, REDIS_TOPOLOGY }: ParamValues,
   project: string,
 ): string[] {
-  if (REDIS_TOPOLOGY === "cluster") return ["  (a Redis Cluster, with the eviction policy noeviction)"];
+  if (REDIS_TOPOLOGY === "cluster")
+    return ["  (a Redis Cluster with the eviction policy noeviction: docs/cluster.md)"];
   return [
     `  gcloud redis instances create quota-cache --size=1 --tier=basic --redis-version=redis_7_0 --network=default --redis-config=maxmemory-policy=noeviction --region=${region} --project=${project}`,
     `  gcloud redis instances describe quota-cache --format="get(host)" --region=${region} --project=${project}`,

@@ -107,17 +107,13 @@ export class RedisRateLimitStore implements RateLimitStore {
     const args: (string | number)[] = [];
     for (const { limits, operation, cost, bucket, requests } of groups) {
       hashes.push(...this.keysOf(limits, bucket));
-      const { times: timesOfFirst } = requests[0]!;
-      const isListed = requests.some(({ times }) => times !== timesOfFirst);
-      args.push(
-        requests.length,
-        isListed ? 0 : timesOfFirst,
-        cost,
-        OPERATIONS[operation],
-        ...this.ofLimits(limits).args,
-      );
+      const repeated: number[] = [];
+      for (let i = 0; i < requests.length; i++)
+        if (requests[i]!.times > 1) repeated.push(i + 1, requests[i]!.times);
+      const { args: ofLimits } = this.ofLimits(limits);
+      args.push(requests.length, repeated.length / 2, cost, OPERATIONS[operation], ...ofLimits);
       for (const { subject } of requests) args.push(subject);
-      if (isListed) for (const { times } of requests) args.push(times);
+      args.push(...repeated);
     }
     return runScriptForBuffer(this.redis, script, { hashes, groups: args });
   }

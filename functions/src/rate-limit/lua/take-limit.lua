@@ -2,9 +2,10 @@
 --
 -- KEYS[*] hashes: for each group: sorted set of blocked subjects by until when (Unix ms), and the limit's two hashes of
 -- records by subject: doubles charged and before, of a token bucket charged and time (see limit-algorithms.ts)
--- ARGV[*] groups: for requests alike: number of subjects; of requests for each, or 0 if listed; cost (positive integer);
+-- ARGV[*] groups: for requests alike: number of subjects; of those with more than one request; cost (positive integer);
 -- 0 to peek, 1 to take, 2 to refund; until when all are refused (Unix ms); 1; algorithm (1 fixed-window, 2 sliding-window,
--- 3 token-bucket), limit, windowMs, capacity, spanMs (of a generation); the subjects; their numbers of requests if listed
+-- 3 token-bucket), limit, windowMs, capacity, spanMs (of a generation); the subjects; place and number of requests of those
+-- with more than one
 --
 -- Returns: a string of doubles: Redis's time (Unix ms); for each group 1 if subjects are blocked, and then until when each
 -- is, or 0; when the generation began (Unix ms), and in it each record as it was before
@@ -16,12 +17,12 @@ local said = 1
 
 local key, arg = 0, 0
 while arg < #ARGV do
-  local count, times, cost, operation, refusedUntil = unpack(ARGV, arg + 1, arg + 5)
+  local count, repeated, cost, operation, refusedUntil = unpack(ARGV, arg + 1, arg + 5)
   local algorithm, limit, window, capacity, span = unpack(ARGV, arg + 7, arg + 11)
-  count, times, cost, operation, algorithm = count + 0, times + 0, cost + 0, operation + 0, algorithm + 0
+  count, repeated, cost, operation, algorithm = count + 0, repeated + 0, cost + 0, operation + 0, algorithm + 0
   limit, window, span = limit + 0, window + 0, span + 0
   local first, last = arg + 12, arg + 11 + count
-  local blocks = blocksOf(key + 1, first, last)
+  local blocks, times = blocksOf(key + 1, first, last), timesOf(last, repeated)
   local generation, hash, isHeld, before = openHashes(key + 2, span)
   local start, tokens, takes = generation * span, algorithm == TOKENS, operation == TAKE and refusedUntil + 0 <= now
   local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
@@ -47,7 +48,7 @@ while arg < #ARGV do
     said = said + 1
     reply[said] = record
     local charged, other, room = roomOf(record, tokens, limit, window, weight, full)
-    local asked, granted = times == 0 and ARGV[last + i] + 0 or times, 0
+    local asked, granted = times[i] or 1, 0
     if takes and room >= room1 and not (blocks and blocks[i] > now) then
       granted = floor(room / room1)
       granted = granted < asked and granted or asked
@@ -65,6 +66,6 @@ while arg < #ARGV do
     end
     call("HSET", hash, unpack(fields, 1, n))
   end
-  key, arg = key + 3, times == 0 and last + count or last
+  key, arg = key + 3, last + 2 * repeated
 end
 return table.concat(reply)

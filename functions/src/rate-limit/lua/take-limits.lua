@@ -53,11 +53,11 @@ end
 
 local key, arg = 0, 0
 while arg < #ARGV do
-  local count, times, cost, operation, refusedUntil, limitCount = unpack(ARGV, arg + 1, arg + 6)
-  count, times, cost, operation = count + 0, times + 0, cost + 0, operation + 0
+  local count, repeated, cost, operation, refusedUntil, limitCount = unpack(ARGV, arg + 1, arg + 6)
+  count, repeated, cost, operation = count + 0, repeated + 0, cost + 0, operation + 0
   local first = arg + 7 + 5 * limitCount
   local last = first + count - 1
-  local blocks = blocksOf(key + 1, first, last)
+  local blocks, times = blocksOf(key + 1, first, last), timesOf(last, repeated)
   say(blocks and 1 or 0)
   for i = 1, blocks and count or 0 do
     blocks[i] = (blocks[i] or 0) + 0
@@ -77,7 +77,7 @@ while arg < #ARGV do
   end
   local takes, grants = operation == TAKE and refusedUntil + 0 <= now, {}
   for i = 1, count do
-    local asked = times == 0 and ARGV[last + i] + 0 or times
+    local asked = times[i] or 1
     if takes and least[i] >= 1 and not (blocks and blocks[i] > now) then
       grants[i] = least[i] < asked and floor(least[i]) or asked
     elseif operation == REFUND then
@@ -87,6 +87,6 @@ while arg < #ARGV do
   for j = 1, limitCount do
     writes[j](grants)
   end
-  key, arg = key + 1 + 2 * limitCount, times == 0 and last + count or last
+  key, arg = key + 1 + 2 * limitCount, last + 2 * repeated
 end
 return table.concat(reply)

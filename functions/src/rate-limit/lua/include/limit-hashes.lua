@@ -42,6 +42,15 @@ local function blocksOf(key, first, last)
   return call("EXISTS", KEYS[key]) == 1 and call("ZMSCORE", KEYS[key], unpack(ARGV, first, last))
 end
 
+-- How many requests there are for the subjects of a group that have more than one, by their places in it.
+local function timesOf(after, subjects)
+  local times = {}
+  for arg = after + 1, after + 2 * subjects, 2 do
+    times[ARGV[arg] + 0] = ARGV[arg + 1] + 0
+  end
+  return times
+end
+
 -- The record of a subject in the generation under way, by that of the one before: a window has all that was charged in it.
 local function carry(algorithm, record)
   if not record or #record ~= RECORD_BYTES or algorithm == FIXED then
