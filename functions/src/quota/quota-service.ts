@@ -181,9 +181,14 @@ export class QuotaService {
         }
         if (attempt === 0) this.metrics.miss();
         const { fill } = await this.load(providerId, { fillCache: true });
-        if (fill === "unavailable") this.metrics.fallback();
-        // Redis would be waited for in vain again, or miss it again.
-        if (fill === "unavailable" || fill === "late") break;
+        // Redis would miss it again.
+        if (fill === "late") break;
+        // Redis would be waited for in vain again. A call with a key asks it all the same: a repetition of it may have
+        // been counted there.
+        if (fill === "unavailable" && call.idempotencyKey === undefined) {
+          this.metrics.fallback();
+          break;
+        }
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
