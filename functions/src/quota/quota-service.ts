@@ -181,9 +181,11 @@ export class QuotaService {
         }
         if (attempt === 0) this.metrics.miss();
         const { fill } = await this.load(providerId, { fillCache: true });
-        if (fill === "unavailable") this.metrics.fallback();
+        // A key is known to the store that decides, so that no other may while Redis might: it is asked once more.
+        const givesUp = fill === "unavailable" && call.idempotencyKey === undefined;
+        if (givesUp) this.metrics.fallback();
         // Redis would be waited for in vain again, or miss it again.
-        if (fill === "unavailable" || fill === "late") break;
+        if (givesUp || fill === "late") break;
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
