@@ -1,10 +1,7 @@
-import { type Firestore } from "@google-cloud/firestore";
-
 import { CallControls } from "../../emulator/firestore/controls.ts";
-import { startFirestoreServer, type FirestoreServer } from "../../emulator/firestore/server.ts";
 import { FirestoreUnavailableError } from "../../functions/src/firestore";
 import { RedisConnection } from "../../functions/src/redis/connection";
-import { connect } from "../emulator-firestore/firestore-target.ts";
+import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
@@ -13,18 +10,11 @@ import { connectRedis, testRedisPort } from "../harness/test-redis.ts";
 /** Long beside what the stores take when they are well. */
 const TIMEOUT_MS = 700;
 
-let server: FirestoreServer;
-let firestore: Firestore;
-let calls: CallControls;
+let target: FirestoreTarget;
 beforeAll(async () => {
-  server = await startFirestoreServer();
-  firestore = connect(`127.0.0.1:${server.port}`, "demo-outage");
-  calls = new CallControls(`127.0.0.1:${server.port}`);
+  target = await startTarget();
 });
-afterAll(async () => {
-  await firestore.terminate();
-  await server.close();
-});
+afterAll(() => target.stop());
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -42,7 +32,11 @@ async function prepare(options: Partial<QuotaPartsOptions>) {
     () => proxy.close(),
     () => redis.close(),
   );
-  const { service, collection, keys, sync } = assembleQuotaParts({ firestore, redis, ...options });
+  const { service, collection, keys, sync } = assembleQuotaParts({
+    firestore: target.db,
+    redis,
+    ...options,
+  });
   const document = collection.doc("p1");
   await document.set({ aiCallsUsed: 0, aiCallsLimit: 10 });
   await redis.run((client) => client.ping());
@@ -92,6 +86,7 @@ test("in redis-primary Firestore decides a call that Redis did not know and cann
 test("what a caller was told was not counted is not counted afterwards either", async () => {
   const { service, used } = await prepare({ mode: "dual-write", firestoreTimeoutMs: 300 });
   await service.consume("p1");
+  const calls = new CallControls(target.address);
   closing.push(() => calls.clear());
   await calls.set({ delayMs: 600, methods: ["BatchGetDocuments"] });
   await expect(service.consume("p1")).rejects.toThrow(FirestoreUnavailableError);

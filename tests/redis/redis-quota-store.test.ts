@@ -178,7 +178,7 @@ test.each(["a{b}c", "}{", "line\nbreak", "space and ü", "q:x:y"])(
   },
 );
 
-test("a sample is of entries, not of what else is called like them, and tells their versions and of usage", async () => {
+test("a sample is of entries, not of what else is called like them, and tells their versions and stranded usage", async () => {
   const bucket = keys.quota("p1").split(":q:")[0]!;
   await redis.mset(`${bucket}:k:2:p1:consume::q:x`, "0:10", `${bucket}:r:policy:shape:}:q:x`, "x".repeat(32));
   await redis.set(keys.quota("foreign"), "no entry");
@@ -186,16 +186,20 @@ test("a sample is of entries, not of what else is called like them, and tells th
   await store.apply("p2", tombstone(2));
   await store.invalidate("p3", snapshot(3));
   await store.apply("p4", snapshot(4));
+  await store.apply("p5", snapshot(5));
   await store.consume({ providerId: "p4", cost: 1 });
+  await store.consume({ providerId: "p5", cost: 1 });
+  await redis.zrem(keys.dirty("p5"), "p5");
   const sample: unknown[] = [];
   // Other tests' keys make a walk longer than one sample; it is over when the cursor is at its beginning again.
   do sample.push(...(await store.sample(1000)).entries);
   while ((await redis.get(keys.sampleCursor())) !== "0");
   const versions = new Set(sample.map((entry) => JSON.stringify(entry)));
   expect([...versions].sort()).toEqual([
-    JSON.stringify({ providerId: "p1", version: T0 + 1, isDirty: false }),
-    JSON.stringify({ providerId: "p2", version: T0 + 2, isDirty: false }),
-    JSON.stringify({ providerId: "p4", version: T0 + 4, isDirty: true }),
+    JSON.stringify({ providerId: "p1", version: T0 + 1, isStranded: false }),
+    JSON.stringify({ providerId: "p2", version: T0 + 2, isStranded: false }),
+    JSON.stringify({ providerId: "p4", version: T0 + 4, isStranded: false }),
+    JSON.stringify({ providerId: "p5", version: T0 + 5, isStranded: true }),
   ]);
 });
 

@@ -156,7 +156,7 @@ export class QuotaSync {
   }
 
   private async correct(entries: QuotaSample["entries"]): Promise<number> {
-    await this.flush(entries.filter(({ isDirty }) => isDirty).map(({ providerId }) => providerId));
+    await this.flush(entries.filter(({ isStranded }) => isStranded).map(({ providerId }) => providerId));
     const documents = await this.firestoreStore.readMany(entries.map(({ providerId }) => providerId));
     let drifted = 0;
     for (const [i, { providerId, version }] of entries.entries()) {

@@ -46,11 +46,11 @@ export interface StoredEntry extends StoredQuota {
   readonly dirtySinceMs: number | undefined;
 }
 
-/** An entry met by chance, and whether it has usage that Firestore lacks. */
+/** An entry met by chance, and whether it has usage of which its index, by which a sync finds it, does not know. */
 export interface SampledEntry {
   readonly providerId: string;
   readonly version: number;
-  readonly isDirty: boolean;
+  readonly isStranded: boolean;
 }
 
 /** A backfill that has read all documents there were; `endedAtMs` is Unix time. */
@@ -101,6 +101,12 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
+  private async isStranded(providerId: string, entry: StoredQuota | undefined): Promise<boolean> {
+    if (entry === undefined || (entry.pending === 0 && entry.inFlight === 0)) return false;
+    const dirty = this.keys.dirty(providerId);
+    return (await this.redis.runFor(dirty, (redis) => redis.zscore(dirty, providerId))) === null;
+  }
+
   private readonly reads: Batcher<string, QuotaEntry>;
   private readonly entries: Batcher<string, StoredQuota | undefined>;
   private readonly calls: Batcher<QuotaCall, ConsumeOutcome>;
@@ -166,8 +172,8 @@ export class RedisQuotaStore {
   }
 
   /**
-   * About `count` next entries of a walk over all of them; an invalidated one without usage is left out, as it is read
-   * from Firestore anyway. The walk goes on where the last sample of any instance ended.
+   * About `count` next entries of a walk over all of them; an invalidated one is left out, unless it is stranded, as
+   * it is read from Firestore anyway. The walk goes on where the last sample of any instance ended.
    */
   async sample(count: number): Promise<QuotaSample> {
     const masters = await this.redis.masters();
@@ -192,12 +198,13 @@ export class RedisQuotaStore {
     const resume = masters.length > 1 ? `${cursor} ${address}` : cursor;
     await this.redis.runFor(key, (redis) => redis.set(key, resume, "EX", SAMPLE_CURSOR_TTL_SECONDS));
     const known = await Promise.all(found.map((providerId) => this.entries.ask(providerId)));
-    const entries = found.flatMap((providerId, i) => {
+    const stranded = await Promise.all(found.map((providerId, i) => this.isStranded(providerId, known[i])));
+    const entries = found.flatMap((providerId, i): SampledEntry[] => {
       const entry = known[i];
       if (entry === undefined) return [];
-      const isDirty = entry.pending !== 0 || entry.inFlight !== 0;
-      if (entry.limit === NOT_KNOWN && !isDirty) return [];
-      return [{ providerId, version: entry.version, isDirty }];
+      const isStranded = stranded[i]!;
+      if (entry.limit === NOT_KNOWN && !isStranded) return [];
+      return [{ providerId, version: entry.version, isStranded }];
     });
     const toEnd = at === masters.length;
     return { entries, fromStart, toEnd, cutShort: !toEnd && found.length < count };
