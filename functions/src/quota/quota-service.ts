@@ -181,14 +181,11 @@ export class QuotaService {
         }
         if (attempt === 0) this.metrics.miss();
         const { fill } = await this.load(providerId, { fillCache: true });
-        // Redis would miss it again.
-        if (fill === "late") break;
-        // Redis would be waited for in vain again. A call with a key asks it all the same: a repetition of it may have
-        // been counted there.
-        if (fill === "unavailable" && call.idempotencyKey === undefined) {
-          this.metrics.fallback();
-          break;
-        }
+        // A key is known to the store that decides, so that no other may while Redis might: it is asked once more.
+        const givesUp = fill === "unavailable" && call.idempotencyKey === undefined;
+        if (givesUp) this.metrics.fallback();
+        // Redis would be waited for in vain again, or miss it again.
+        if (givesUp || fill === "late") break;
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
