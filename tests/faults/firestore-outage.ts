@@ -2,7 +2,7 @@ import type { CallFaults } from "../../emulator/firestore/call-faults.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 
-const LASTS_MS = 1500;
+const LASTS_MS = 1000;
 /** Longer than any call waits for Firestore. */
 const OUTAGE_MS = 11_000;
 /** What a call waits for Firestore at most, and some more for the machine. */

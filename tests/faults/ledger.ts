@@ -21,6 +21,8 @@ export class Ledger {
   unknown = 0;
   #floor: Floor = { redis: 0, firestore: 0 };
   #redisIsTold = true;
+  /** What Redis still certainly holds of what calls under way, asked before, expect of it. */
+  #redisKeeps = Number.POSITIVE_INFINITY;
   readonly #tellsRedis: boolean;
   readonly #underWay = new Set<PendingCall>();
 
@@ -43,7 +45,8 @@ export class Ledger {
   /** From now on Redis may lack what it is told; `keeping` is what it certainly holds. */
   redisMayMiss(keeping = this.#floor.redis): void {
     this.#redisIsTold = false;
-    this.#floor = { ...this.#floor, redis: Math.min(keeping, this.#floor.redis) };
+    this.#redisKeeps = Math.min(keeping, this.#floor.redis);
+    this.#floor = { ...this.#floor, redis: this.#redisKeeps };
   }
 
   begin(cost: number): PendingCall {
@@ -86,7 +89,7 @@ export class Ledger {
     this.end(call);
     const { used, source } = answer;
     const wrong = this.#inconsistencies(answer);
-    const least = call.floor[source];
+    const least = source === "redis" ? Math.min(call.floor.redis, this.#redisKeeps) : call.floor.firestore;
     if (used < least || used > this.#most)
       wrong.push(`${source} says that ${used} was used, and can only hold ${least} to ${this.#most}`);
     return wrong;

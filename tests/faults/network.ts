@@ -3,7 +3,7 @@ import type { Scenario } from "./scenario.ts";
 import { REDIS_TIMEOUT_MS, type Stage } from "./stage.ts";
 
 /** Longer than any answer may take, so that one that waits for the end of the fault is too slow. */
-const HANGS_FOR_MS = 2000;
+const HANGS_FOR_MS = 1700;
 const LASTS_MS = 1000;
 const AGAIN_AFTER_MS = 60;
 

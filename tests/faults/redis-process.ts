@@ -1,7 +1,7 @@
 import type { Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 
-const HANGS_FOR_MS = 2000;
+const HANGS_FOR_MS = 1700;
 const LASTS_MS = 1000;
 const MODES = ["redis-primary", "dual-write"] as const;
 
