@@ -4,6 +4,7 @@ import type { AppClient } from "./app-client.ts";
 import { ask } from "./ask.ts";
 import { element, setText } from "./elements.ts";
 import { tell, whileDisabled } from "./journal.ts";
+import type { SyncPanel } from "./sync-panel.ts";
 
 const REDIS_TEXTS: Record<RedisState, string> = {
   starting: "It starts with the demo.",
@@ -37,11 +38,13 @@ export class ControlBar {
   };
   readonly #modeButtons = [...document.querySelectorAll<HTMLButtonElement>("#modes button")];
   readonly #load = element("load", HTMLButtonElement);
+  readonly #sync: SyncPanel;
   #client: AppClient | undefined;
   #state: ConsoleState | undefined;
   #isBusy = false;
 
-  constructor() {
+  constructor(sync: SyncPanel) {
+    this.#sync = sync;
     for (const [action, button] of Object.entries(this.#redisButtons)) {
       button.addEventListener("click", () => {
         void this.#do(button, () => this.#switchRedis(action as Controls["redis"]["ask"]["action"]));
@@ -122,7 +125,7 @@ export class ControlBar {
     const text = element("mode-text", HTMLParagraphElement);
     setText(text, `The functions start anew with MODE ${mode}.`);
     const startedAt = performance.now();
-    await ask("mode", { mode });
+    await this.#sync.pauseWhile(async () => void (await ask("mode", { mode })));
     for (;;) {
       const { answer } = await this.#client!.getStatus();
       if (answer.mode === mode) break;

@@ -15,11 +15,11 @@ import { TrafficCharts } from "./traffic-charts.ts";
 
 const samples = new Samples();
 const steps = new StepsPanel();
-const controls = new ControlBar();
 const charts = new TrafficCharts();
 const table = new ProvidersTable(samples);
 const policies = new PolicyCards(samples);
 const sync = new SyncPanel();
+const controls = new ControlBar(sync);
 let connecting: Promise<AppClient> | undefined;
 
 followTheme(redrawCharts);

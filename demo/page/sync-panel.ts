@@ -12,6 +12,8 @@ const ASK_EVERY_MS = 3_000;
 export class SyncPanel {
   readonly #button = element("sync", HTMLButtonElement);
   #client: AppClient | undefined;
+  #asking: Promise<void> = Promise.resolve();
+  #isPaused = false;
 
   constructor() {
     this.#button.addEventListener("click", () => void whileDisabled(this.#button, () => this.#sync()));
@@ -33,17 +35,27 @@ export class SyncPanel {
 
   async #keepAsking(): Promise<void> {
     for (;;) {
-      if (!document.hidden) await this.#ask();
+      if (!document.hidden && !this.#isPaused) await this.#ask();
       await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
     }
   }
 
-  async #ask(): Promise<void> {
+  /** Lets the functions be started anew without asking them meanwhile: the emulator ends those that just began. */
+  async pauseWhile(work: () => Promise<void>): Promise<void> {
+    this.#isPaused = true;
     try {
-      showStatus((await this.#client!.getStatus()).answer);
-    } catch (error) {
-      setFact("sync-pending", `getStatus gave no answer: ${(error as Error).message}`);
+      await this.#asking;
+      await work();
+    } finally {
+      this.#isPaused = false;
     }
+  }
+
+  #ask(): Promise<void> {
+    return (this.#asking = this.#client!.getStatus().then(
+      ({ answer }) => showStatus(answer),
+      (error: Error) => setFact("sync-pending", `getStatus gave no answer: ${error.message}`),
+    ));
   }
 
   async #sync(): Promise<void> {

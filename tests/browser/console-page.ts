@@ -12,7 +12,8 @@ export class ConsolePage {
     this.page = page;
     page.on("pageerror", (error) => this.complaints.push(error.message));
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) this.complaints.push(message.text());
+      if (!["error", "warning"].includes(message.type())) return;
+      this.complaints.push(`${new URL(message.location().url).pathname}: ${message.text()}`);
     });
   }
 

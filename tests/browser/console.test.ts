@@ -230,7 +230,7 @@ test("the button changes the colours, and the page remembers it", async () => {
 
 test("the browser has complained of nothing but the sync that was refused without Redis", () => {
   expect(console.complaints).toEqual([
-    "Failed to load resource: the server responded with a status of 400 (Bad Request)",
+    "/controls/sync: Failed to load resource: the server responded with a status of 400 (Bad Request)",
   ]);
 });
 
