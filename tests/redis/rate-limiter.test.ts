@@ -497,6 +497,21 @@ describe("without Redis", () => {
     });
   });
 
+  test("each of many at once is decided and counted once, and a peek is not counted", async () => {
+    const { limiter, recorded } = limiterWithout("local");
+    const asked = ["alice", "alice", "bob", "alice"].map((subject) => limiter.check("p", subject));
+    const peeked = limiter.check("p", "carol", { peek: true });
+    const decisions = await Promise.all(asked);
+    expect(decisions.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 1],
+      [true, 0],
+      [true, 1],
+      [false, 0],
+    ]);
+    expect(await peeked).toMatchObject({ allowed: true, remaining: 2, source: "local" });
+    expect(recorded.metrics.counts().decisions).toEqual({ p: { local: { allowed: 3, refused: 1 } } });
+  });
+
   test("a refund says that it failed", async () => {
     const { limiter } = limiterWithout("local");
     await expect(limiter.refund("p", "alice")).rejects.toMatchObject({ code: "redis-unavailable" });

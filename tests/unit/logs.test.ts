@@ -43,3 +43,14 @@ test("what is left of one outage is not counted to the next", () => {
   bypass();
   expect(written).toEqual([1, 1, 3]);
 });
+
+test("a sink that throws fails nothing that logs", () => {
+  let asked = 0;
+  const logs = createLogs(() => {
+    asked++;
+    throw new Error("the disk is full");
+  });
+  expect(() => logs.quotaCacheBypassed("p1", new Error("down"))).not.toThrow();
+  expect(() => logs.redisReachableAgain("127.0.0.1:6379")).not.toThrow();
+  expect(asked).toBe(2);
+});

@@ -21,9 +21,9 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
   expect(policy).toEqual({
     name: "ai-chat",
     by: "uid",
-    onRedisFailure: "local",
     limits: {
       policy: "ai-chat",
+      onRedisFailure: "local",
       shape: "f60000",
       blockedUntilMs: 0,
       limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000, capacity: 10, spanMs: 60_000 }],

@@ -82,7 +82,7 @@ export function addPolicies(program: Command, cli: Cli): void {
     );
 }
 
-function explainPolicy({ by, limits: { limits }, overrides, onRedisFailure }: Policy): string {
+function explainPolicy({ by, limits: { limits, onRedisFailure }, overrides }: Policy): string {
   const who = by === "global" ? "all callers together" : `each ${by}`;
   const rules = limits.map(({ algorithm, limit, windowMs, capacity }) =>
     algorithm === "token-bucket"

@@ -13,8 +13,12 @@ export type LogSink = (entry: {
 /** What happens at each request during an outage is logged at most this often, with how often it happened. */
 const SUMMARY_INTERVAL_MS = 10_000;
 
-/** Every message that this product logs, one function each; `event` is the stable name to filter and count by. */
-export function createLogs(write: LogSink, now: () => number = Date.now) {
+/**
+ * Every message that this product logs, one function each; `event` is the stable name to filter and count by. What the
+ * sink throws fails nothing.
+ */
+export function createLogs(sink: LogSink, now: () => number = Date.now) {
+  const write = guarded(sink);
   const summarise = summariser(write, now);
   return {
     redisUnreachable(address: string, error: Error): void {
@@ -278,6 +282,16 @@ export function createLogs(write: LogSink, now: () => number = Date.now) {
 export type Logs = ReturnType<typeof createLogs>;
 
 /** Writes an event's first entry at once, then one per interval; `occurrences` counts those since the one before. */
+function guarded(sink: LogSink): LogSink {
+  return (entry) => {
+    try {
+      sink(entry);
+    } catch {
+      // There is nowhere to say so.
+    }
+  };
+}
+
 function summariser(write: LogSink, now: () => number): LogSink {
   const seen = new Map<string, { occurrences: number; writtenAtMs: number; seenAtMs: number }>();
   return (entry) => {

@@ -20,6 +20,8 @@ export function shapeOf({ algorithm, windowMs, spanMs }: Limit): string {
 /** The limits of one subject under a policy. Objects are compared by identity: alike ones are decided together. */
 export interface SubjectLimits {
   readonly policy: string;
+  /** What decides when Redis cannot: the same limits counted in this process, everything allowed, or nothing. */
+  readonly onRedisFailure: "local" | "open" | "closed";
   /** Algorithms and windows: entries of another shape are other entries. */
   readonly shape: string;
   /** Unix time in milliseconds; until then everything is refused. */

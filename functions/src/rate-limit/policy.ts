@@ -142,8 +142,6 @@ export type LimitedBy = z.infer<typeof policySchema>["by"];
 export interface Policy {
   readonly name: string;
   readonly by: LimitedBy;
-  /** What decides when Redis cannot: the same limits counted in this process, everything allowed, or nothing. */
-  readonly onRedisFailure: "local" | "open" | "closed";
   /** The limits of subjects without an override. */
   readonly limits: SubjectLimits;
   /** Subjects with limits of their own. */
@@ -218,6 +216,7 @@ function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof
     // Counts go on when a limit changes, and begin anew when what they count does.
     return {
       policy: name,
+      onRedisFailure,
       shape: subjectLimits.map(shapeOf).join("+"),
       blockedUntilMs,
       limits: subjectLimits,
@@ -226,7 +225,6 @@ function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof
   return {
     name,
     by,
-    onRedisFailure,
     limits: compiled(limits, 0),
     overrides: new Map(
       overrides.map(({ subject, blockedUntil = 0 }, i) => [subject, compiled(own[i]!, blockedUntil)]),

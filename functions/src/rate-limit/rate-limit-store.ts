@@ -1,10 +1,27 @@
 import type { Decision, RateLimitRequest } from "./decision";
 import type { SubjectLimits } from "./limit-algorithms";
 
+/** Is told what a store decides, and decides when the store cannot. */
+export interface Referee {
+  decided(limits: SubjectLimits, request: RateLimitRequest, decision: Decision): void;
+  /** @param error why the store cannot */
+  decideInstead(
+    limits: SubjectLimits,
+    subject: string,
+    request: RateLimitRequest,
+    error: Error,
+  ): Promise<Decision>;
+}
+
 /** Where the counts of subjects are. */
 export interface RateLimitStore {
-  /** Decides a request, and counts it if it is allowed and no peek. */
-  take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision>;
+  /** Decides a request, and counts it if it is allowed and no peek. A store without a referee throws why it cannot. */
+  take(
+    limits: SubjectLimits,
+    subject: string,
+    request: RateLimitRequest,
+    referee?: Referee,
+  ): Promise<Decision>;
   /** Takes back what was charged, as far as it still counts. */
   refund(limits: SubjectLimits, subject: string, cost: number): Promise<void>;
   /** Forgets what was counted, and a block. */

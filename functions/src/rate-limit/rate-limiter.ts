@@ -2,11 +2,11 @@ import type { Logs } from "../observability/logs";
 import type { Metrics } from "../observability/metrics";
 import { RedisUnavailableError } from "../redis/connection";
 import { CALLERS_NAME } from "../validation";
-import type { Decision, RateLimitRequest } from "./decision";
+import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import type { Policy, PolicySource } from "./policy";
-import type { RateLimitStore } from "./rate-limit-store";
+import type { RateLimitStore, Referee } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
 
 export interface CheckOptions {
@@ -27,6 +27,24 @@ const MAX_BLOCK_MS = 366 * 24 * 60 * 60 * 1000;
  * cannot be.
  */
 export class RateLimiter {
+  /** The store settles the promise that a caller has: one more for each decision would cost a tenth of its time. */
+  private readonly referee: Referee = {
+    decided: ({ policy }, { peek }, { source, allowed }) => {
+      if (!peek) this.metrics.decided(policy, source, allowed);
+    },
+    decideInstead: async (limits, subject, request, error) => {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+      const { policy, onRedisFailure } = limits;
+      this.logs.rateLimitFallback(policy, onRedisFailure, error);
+      const decision =
+        onRedisFailure === "local" || refusesAll(limits)
+          ? await this.local.take(limits, subject, request)
+          : withoutStore(limits, onRedisFailure);
+      this.referee.decided(limits, request, decision);
+      return decision;
+    },
+  };
+
   constructor(
     private readonly source: PolicySource,
     private readonly shared: RateLimitStore,
@@ -56,37 +74,20 @@ export class RateLimiter {
     return this.decideBy(policy, policy.name, subject, options);
   }
 
-  private async decideBy(
+  private decideBy(
     source: Policy | ReadonlyMap<string, Policy>,
     policyName: string,
     subject: string,
     { cost = 1, peek = false }: CheckOptions = {},
   ): Promise<Decision> {
-    const policy = source instanceof Map ? policyOf(source, policyName) : (source as Policy);
-    const limits = limitsOf(policy, subject);
-    requireCost(limits, cost);
-    let decision: Decision;
+    let limits: SubjectLimits;
     try {
-      decision = await this.shared.take(limits, subject, { cost, peek });
+      limits = limitsOf(source instanceof Map ? policyOf(source, policyName) : (source as Policy), subject);
+      requireCost(limits, cost);
     } catch (error) {
-      decision = await this.fallBack(policy, limits, subject, { cost, peek }, error as Error);
+      return Promise.reject(error as Error);
     }
-    if (!peek) this.metrics.decided(policyName, decision.source, decision.allowed);
-    return decision;
-  }
-
-  private async fallBack(
-    policy: Policy,
-    limits: SubjectLimits,
-    subject: string,
-    request: RateLimitRequest,
-    error: Error,
-  ): Promise<Decision> {
-    if (!(error instanceof RedisUnavailableError)) throw error;
-    this.logs.rateLimitFallback(policy.name, policy.onRedisFailure, error);
-    const { onRedisFailure } = policy;
-    if (onRedisFailure === "local" || refusesAll(limits)) return this.local.take(limits, subject, request);
-    return withoutStore(limits, onRedisFailure);
+    return this.shared.take(limits, subject, { cost, peek }, this.referee);
   }
 
   /**

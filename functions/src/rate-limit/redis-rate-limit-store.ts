@@ -14,7 +14,7 @@ import {
   type RateLimitEntry,
   type SubjectLimits,
 } from "./limit-algorithms";
-import type { RateLimitStore } from "./rate-limit-store";
+import type { RateLimitStore, Referee } from "./rate-limit-store";
 import { RequestBatcher, type Asker, type Operation, type RequestGroup } from "./request-batcher";
 
 const OPERATIONS: Readonly<Record<Operation, number>> = { peek: 0, take: 1, refund: 2 };
@@ -77,10 +77,18 @@ export class RedisRateLimitStore implements RateLimitStore {
     );
   }
 
-  take(limits: SubjectLimits, subject: string, { cost, peek }: RateLimitRequest): Promise<Decision> {
+  take(
+    limits: SubjectLimits,
+    subject: string,
+    request: RateLimitRequest,
+    referee?: Referee,
+  ): Promise<Decision> {
+    const { cost, peek } = request;
     const remembered = this.refusals.size > 0 ? this.refuseAgain(limits, subject, cost) : undefined;
-    if (remembered !== undefined) return Promise.resolve(remembered);
-    return this.requests.ask(limits, subject, peek ? "peek" : "take", cost);
+    if (remembered === undefined)
+      return this.requests.ask(limits, subject, peek ? "peek" : "take", cost, referee);
+    referee?.decided(limits, request, remembered);
+    return Promise.resolve(remembered);
   }
 
   async refund(limits: SubjectLimits, subject: string, cost: number): Promise<void> {
@@ -161,6 +169,7 @@ export class RedisRateLimitStore implements RateLimitStore {
       for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) {
         const decision = decide(limits, entry, request, nowMs, "redis");
         isAllowed = decision.allowed;
+        asker.referee?.decided(limits, request, decision);
         asker.resolve(decision);
       }
       if (!isAllowed && operation !== "refund")

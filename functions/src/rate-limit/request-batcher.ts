@@ -1,13 +1,15 @@
 import type { Decision } from "./decision";
 import type { SubjectLimits } from "./limit-algorithms";
+import type { Referee } from "./rate-limit-store";
 
 /** What is done with the counts of a subject. */
 export type Operation = "peek" | "take" | "refund";
 
 /** Who waits for the answer to a request, and whoever asked the same after that. */
 export interface Asker {
-  readonly resolve: (decision: Decision) => void;
+  readonly resolve: (decision: Decision | Promise<Decision>) => void;
   readonly reject: (error: unknown) => void;
+  readonly referee: Referee | undefined;
   next: Asker | undefined;
 }
 
@@ -59,22 +61,30 @@ export class RequestBatcher {
     private readonly monotonicMs: () => number,
   ) {}
 
-  ask(limits: SubjectLimits, subject: string, operation: Operation, cost: number): Promise<Decision> {
+  /** @param referee decides if the request fails */
+  ask(
+    limits: SubjectLimits,
+    subject: string,
+    operation: Operation,
+    cost: number,
+    referee?: Referee,
+  ): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const bucket = this.bucketOf(subject);
       if (this.unanswered === 0 && this.subjects === 0 && this.lastSubjects === 1) {
-        const requests = [{ subject, times: 1, resolve, reject, next: undefined, last: undefined }];
-        void this.sendPart([{ limits, operation, cost, bucket, requests }]);
+        const request = { subject, times: 1, resolve, reject, referee, next: undefined, last: undefined };
+        void this.sendPart([{ limits, operation, cost, bucket, requests: [request] }]);
         return;
       }
       const { bySubject } = this.gathering(limits, operation, cost, bucket);
       const first = bySubject.get(subject);
       if (first !== undefined) {
         first.times++;
-        first.last = (first.last ?? first).next = { resolve, reject, next: undefined };
+        first.last = (first.last ?? first).next = { resolve, reject, referee, next: undefined };
         return;
       }
-      bySubject.set(subject, { subject, times: 1, resolve, reject, next: undefined, last: undefined });
+      const request = { subject, times: 1, resolve, reject, referee, next: undefined, last: undefined };
+      bySubject.set(subject, request);
       // A microtask would gather too little: each request of a server arrives in a callback of its own.
       if (++this.subjects === 1) setImmediate(() => this.flush());
     });
@@ -130,23 +140,40 @@ export class RequestBatcher {
   private async sendPart(groups: readonly RequestGroup[]): Promise<void> {
     const sentMs = this.monotonicMs();
     this.unanswered++;
+    let reply;
     try {
-      let reply;
-      try {
-        reply = await this.send(groups);
-      } finally {
-        // First, as who is answered may ask again at once, and alone.
-        this.unanswered--;
-      }
+      reply = await this.send(groups);
+    } catch (error) {
+      this.unanswered--;
+      forEachAsker(groups, (asker, group, subject) => fail(asker, group, subject, error as Error));
+      return;
+    }
+    // First, as who is answered may ask again at once, and alone.
+    this.unanswered--;
+    try {
       this.deal(groups, reply, sentMs);
     } catch (error) {
-      rejectAll(groups, error);
+      forEachAsker(groups, (asker) => asker.reject(error));
     }
   }
 }
 
-function rejectAll(groups: readonly RequestGroup[], error: unknown): void {
-  for (const { requests } of groups)
-    for (const first of requests)
-      for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) asker.reject(error);
+function forEachAsker(
+  groups: readonly RequestGroup[],
+  visit: (asker: Asker, group: RequestGroup, subject: string) => void,
+): void {
+  for (const group of groups)
+    for (const first of group.requests)
+      for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next)
+        visit(asker, group, first.subject);
+}
+
+function fail(
+  { referee, resolve, reject }: Asker,
+  { limits, operation, cost }: RequestGroup,
+  subject: string,
+  error: Error,
+): void {
+  if (referee === undefined) reject(error);
+  else resolve(referee.decideInstead(limits, subject, { cost, peek: operation === "peek" }, error));
 }

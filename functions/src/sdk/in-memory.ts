@@ -65,8 +65,13 @@ class InterruptibleStore implements RateLimitStore {
 
   constructor(private readonly store: RateLimitStore) {}
 
-  async take(...call: Parameters<RateLimitStore["take"]>) {
-    return this.present().take(...call);
+  async take(...[limits, subject, request, referee]: Parameters<RateLimitStore["take"]>) {
+    try {
+      return await this.present().take(limits, subject, request, referee);
+    } catch (error) {
+      if (referee === undefined) throw error;
+      return referee.decideInstead(limits, subject, request, error as Error);
+    }
   }
 
   async refund(...call: Parameters<RateLimitStore["refund"]>) {
