@@ -10,6 +10,7 @@ const project = (name, settings = {}) => ({
   testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
   transform: { "\\.(ts|mjs)$": compile, [`/node_modules/(${ES_MODULES})/.+\\.js$`]: compile },
   transformIgnorePatterns: [`/node_modules/(?!(${ES_MODULES})/)`],
+  runner: "<rootDir>/tests/harness/lanes-runner.ts",
   modulePathIgnorePatterns: ["<rootDir>/.tmp/"],
   moduleFileExtensions: ["ts", "js", "mjs", "json", "node"],
   ...settings,
@@ -27,14 +28,12 @@ export default {
     project("cluster", {
       globalSetup: "<rootDir>/tests/harness/cluster-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/cluster-teardown.ts",
-      runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
     project("emulator", {
       globalSetup: "<rootDir>/tests/harness/emulator-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
-      runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
-    project("browser", { runner: "<rootDir>/tests/harness/serial-runner.ts" }),
+    project("browser"),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
       testMatch: ["callables", "mirror-quota", "mirror-session", "security"].map(
@@ -43,7 +42,6 @@ export default {
       globals: { FRQ_FORM: "kit" },
       globalSetup: "<rootDir>/tests/harness/kit-setup.ts",
       globalTeardown: "<rootDir>/tests/harness/kit-teardown.ts",
-      runner: "<rootDir>/tests/harness/serial-runner.ts",
     }),
   ],
   testTimeout: 30_000, // Jest ignores it in a project
