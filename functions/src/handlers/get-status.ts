@@ -2,7 +2,6 @@ import { z } from "zod";
 
 import type { Context } from "../context";
 import type { Metrics, Unsynced } from "../observability/metrics";
-import { RedisUnavailableError } from "../redis/connection";
 import { answerCall, parseInput } from "./callable";
 import { requireAdmin, requireAppCheck, type Call } from "./caller";
 
@@ -26,13 +25,7 @@ export function getStatus(call: Call, context: () => Context): Promise<Status> {
     requireAdmin(call, config.adminClaim);
     parseInput(inputSchema, call.data);
     const redis = await redisProbe.status();
-    const unsynced = redis.reachable ? await quotaSync.unsynced().catch(nullWithoutRedis) : null;
+    const unsynced = redis.reachable ? await quotaSync.unsyncedIfKnown() : null;
     return { mode: config.quota.mode, redis, unsynced, instance: metrics.counts() };
   });
-}
-
-/** Redis may go between two questions. */
-function nullWithoutRedis(error: unknown): null {
-  if (error instanceof RedisUnavailableError) return null;
-  throw error;
 }

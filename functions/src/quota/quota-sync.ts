@@ -128,6 +128,16 @@ export class QuotaSync {
     return { pendingProviders: providers, oldestPendingMs: Math.max(0, oldestMs) };
   }
 
+  /** {@link unsynced}, or null if Redis gives no answer. */
+  async unsyncedIfKnown(): Promise<Unsynced | null> {
+    try {
+      return await this.unsynced();
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) return null;
+      throw error;
+    }
+  }
+
   /**
    * Compares about `count` entries with their documents, each a billed read, and brings up to date those that have
    * missed a change. It goes on where the last comparison ended, and ends when it has been through all entries; or
