@@ -1,6 +1,7 @@
 -- The records of a limit, and the two hashes that hold them. Time is cut into generations, as long as a record is needed: a
 -- window, or as many as a bucket takes to drain. The hashes take turns. Their field "" says which generation they hold, in
 -- a string too long for a listpack, so that any record is found in constant time.
+local KEYS, ARGV = KEYS, ARGV
 local call, floor, max = redis.call, math.floor, math.max
 local packNumbers, unpackNumbers = struct.pack, struct.unpack
 local clock = redis.call("TIME")
