@@ -41,10 +41,10 @@ test("the lag of what was mirrored has a mean and a maximum, of what is new only
 
 test("decisions are counted by policy and source; what Redis did not decide is a fallback", () => {
   const { metrics } = recorded();
-  metrics.decided("ai-chat", "redis", true);
-  metrics.decided("ai-chat", "redis", false);
-  metrics.decided("ai-chat", "local", true);
-  metrics.decided("login", "closed", false);
+  metrics.decided("ai-chat", "redis", 1, 0);
+  metrics.decided("ai-chat", "redis", 0, 1);
+  metrics.decided("ai-chat", "local", 1, 0);
+  metrics.decided("login", "closed", 0, 1);
   expect(metrics.counts()).toMatchObject({
     rateLimitAllowed: 2,
     rateLimitRefused: 2,

@@ -84,9 +84,9 @@ export class Metrics {
     this.writeIfDue();
   }
 
-  /** A request was decided under a policy. */
-  decided(policy: string, source: string, allowed: boolean): void {
-    this.recent.addDecisions(policy, source, allowed ? 1 : 0, allowed ? 0 : 1);
+  /** So many requests were allowed under a policy, and so many refused. */
+  decided(policy: string, source: string, allowed: number, refused: number): void {
+    this.recent.addDecisions(policy, source, allowed, refused);
     this.writeIfDue();
   }
 

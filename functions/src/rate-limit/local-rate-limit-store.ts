@@ -34,7 +34,8 @@ export class LocalRateLimitStore implements RateLimitStore {
     const entry = this.entry(limits, subject, nowMs);
     const decision = decide(limits, entry, request, nowMs, this.source);
     if (decision.allowed && !request.peek) this.keep(limits, subject, entry, nowMs);
-    referee?.decided(limits, request, decision);
+    const allowed = decision.allowed ? 1 : 0;
+    referee?.decided(limits, request, decision.source, allowed, 1 - allowed);
     return Promise.resolve(decision);
   }
 

@@ -3,7 +3,14 @@ import type { SubjectLimits } from "./limit-algorithms";
 
 /** Is told what a store decides, and decides when the store cannot. */
 export interface Referee {
-  decided(limits: SubjectLimits, request: RateLimitRequest, decision: Decision): void;
+  /** @param allowed how many requests alike were allowed, and how many refused */
+  decided(
+    limits: SubjectLimits,
+    request: RateLimitRequest,
+    source: Decision["source"],
+    allowed: number,
+    refused: number,
+  ): void;
   /** @param error why the store cannot */
   decideInstead(
     limits: SubjectLimits,

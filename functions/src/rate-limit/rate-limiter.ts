@@ -29,18 +29,18 @@ const MAX_BLOCK_MS = 366 * 24 * 60 * 60 * 1000;
 export class RateLimiter {
   /** The store settles the promise that a caller has: one more for each decision would cost a tenth of its time. */
   private readonly referee: Referee = {
-    decided: ({ policy }, { peek }, { source, allowed }) => {
-      if (!peek) this.metrics.decided(policy, source, allowed);
+    decided: ({ policy }, { peek }, source, allowed, refused) => {
+      if (!peek) this.metrics.decided(policy, source, allowed, refused);
     },
     decideInstead: async (limits, subject, request, error) => {
       if (!(error instanceof RedisUnavailableError)) throw error;
       const { policy, onRedisFailure } = limits;
       this.logs.rateLimitFallback(policy, onRedisFailure, error);
-      const decision =
-        onRedisFailure === "local" || refusesAll(limits)
-          ? await this.local.take(limits, subject, request)
-          : withoutStore(limits, onRedisFailure);
-      this.referee.decided(limits, request, decision);
+      if (onRedisFailure === "local" || refusesAll(limits))
+        return this.local.take(limits, subject, request, this.referee);
+      const decision = withoutStore(limits, onRedisFailure);
+      const allowed = decision.allowed ? 1 : 0;
+      this.referee.decided(limits, request, decision.source, allowed, 1 - allowed);
       return decision;
     },
   };

@@ -87,7 +87,7 @@ export class RedisRateLimitStore implements RateLimitStore {
     const remembered = this.refusals.size > 0 ? this.refuseAgain(limits, subject, cost) : undefined;
     if (remembered === undefined)
       return this.requests.ask(limits, subject, peek ? "peek" : "take", cost, referee);
-    referee?.decided(limits, request, remembered);
+    referee?.decided(limits, request, "redis", 0, 1);
     return Promise.resolve(remembered);
   }
 
@@ -139,7 +139,7 @@ export class RedisRateLimitStore implements RateLimitStore {
    * @returns where the next one does
    */
   private dealGroup(
-    { limits, operation, cost, requests }: RequestGroup,
+    { limits, operation, cost, referee, requests }: RequestGroup,
     numbers: Buffer,
     at: number,
     askedMs: number,
@@ -151,6 +151,8 @@ export class RedisRateLimitStore implements RateLimitStore {
     const bytesPerLimit = BYTES_PER_NUMBER * (1 + 2 * requests.length);
     const request = { cost, peek: operation !== "take" };
     const entry = emptyEntry(limits);
+    let allowed = 0;
+    let refused = 0;
     for (let i = 0; i < requests.length; i++) {
       entry[0] = hasBlocks ? numbers.readDoubleLE(blocksAt + BYTES_PER_NUMBER * i) : 0;
       for (let j = 0, to = 1; j < limits.limits.length; j++, to += 3) {
@@ -169,12 +171,14 @@ export class RedisRateLimitStore implements RateLimitStore {
       for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) {
         const decision = decide(limits, entry, request, nowMs, "redis");
         isAllowed = decision.allowed;
-        asker.referee?.decided(limits, request, decision);
+        if (isAllowed) allowed++;
+        else refused++;
         asker.resolve(decision);
       }
       if (!isAllowed && operation !== "refund")
         this.refusals.set(memoryKey(limits, first.subject), { limits, entry: entry.slice(), nowMs, askedMs });
     }
+    referee?.decided(limits, request, "redis", allowed, refused);
     return limitsAt + bytesPerLimit * limits.limits.length;
   }
 

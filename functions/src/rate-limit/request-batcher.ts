@@ -9,7 +9,6 @@ export type Operation = "peek" | "take" | "refund";
 export interface Asker {
   readonly resolve: (decision: Decision | Promise<Decision>) => void;
   readonly reject: (error: unknown) => void;
-  readonly referee: Referee | undefined;
   next: Asker | undefined;
 }
 
@@ -26,6 +25,7 @@ export interface RequestGroup {
   readonly operation: Operation;
   readonly cost: number;
   readonly bucket: number;
+  readonly referee: Referee | undefined;
   readonly requests: readonly AlikeRequests[];
 }
 
@@ -72,30 +72,48 @@ export class RequestBatcher {
     return new Promise((resolve, reject) => {
       const bucket = this.bucketOf(subject);
       if (this.unanswered === 0 && this.subjects === 0 && this.lastSubjects === 1) {
-        const request = { subject, times: 1, resolve, reject, referee, next: undefined, last: undefined };
-        void this.sendPart([{ limits, operation, cost, bucket, requests: [request] }]);
+        const request = { subject, times: 1, resolve, reject, next: undefined, last: undefined };
+        void this.sendPart([{ limits, operation, cost, bucket, referee, requests: [request] }]);
         return;
       }
-      const { bySubject } = this.gathering(limits, operation, cost, bucket);
+      const { bySubject } = this.gathering(limits, operation, cost, bucket, referee);
       const first = bySubject.get(subject);
       if (first !== undefined) {
         first.times++;
-        first.last = (first.last ?? first).next = { resolve, reject, referee, next: undefined };
+        first.last = (first.last ?? first).next = { resolve, reject, next: undefined };
         return;
       }
-      const request = { subject, times: 1, resolve, reject, referee, next: undefined, last: undefined };
-      bySubject.set(subject, request);
+      bySubject.set(subject, { subject, times: 1, resolve, reject, next: undefined, last: undefined });
       // A microtask would gather too little: each request of a server arrives in a callback of its own.
       if (++this.subjects === 1) setImmediate(() => this.flush());
     });
   }
 
-  private gathering(limits: SubjectLimits, operation: Operation, cost: number, bucket: number): Gathering {
+  private gathering(
+    limits: SubjectLimits,
+    operation: Operation,
+    cost: number,
+    bucket: number,
+    referee: Referee | undefined,
+  ): Gathering {
     let those = this.gatherings.get(limits);
     if (those === undefined) this.gatherings.set(limits, (those = []));
     for (const each of those)
-      if (each.operation === operation && each.cost === cost && each.bucket === bucket) return each;
-    const gathering = { limits, operation, cost, bucket, bySubject: new Map<string, AlikeRequests>() };
+      if (
+        each.operation === operation &&
+        each.cost === cost &&
+        each.bucket === bucket &&
+        each.referee === referee
+      )
+        return each;
+    const gathering = {
+      limits,
+      operation,
+      cost,
+      bucket,
+      referee,
+      bySubject: new Map<string, AlikeRequests>(),
+    };
     those.push(gathering);
     return gathering;
   }
@@ -169,8 +187,8 @@ function forEachAsker(
 }
 
 function fail(
-  { referee, resolve, reject }: Asker,
-  { limits, operation, cost }: RequestGroup,
+  { resolve, reject }: Asker,
+  { limits, operation, cost, referee }: RequestGroup,
   subject: string,
   error: Error,
 ): void {
