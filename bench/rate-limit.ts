@@ -34,7 +34,7 @@ import { callsPerSecond, concurrently, durationsUs } from "./lib/measure.ts";
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, svg: { type: "string" } },
 });
-const RUNS = 5;
+const RUNS = 7;
 /** Short turns, and many: how fast such a machine is changes from second to second. */
 const TURNS = 6;
 const MS_PER_TURN = 100;
@@ -154,34 +154,31 @@ try {
     await callsPerSecond(256, 500, () => limiter.check(algorithm, warm()));
     await callsPerSecond(256, 300, () => flexible.consume(warm(), 1));
   }
-  for (const algorithm of algorithms) {
-    const subject = from(uniform);
-    await table.compare(
-      { name: `${algorithm}@1.p50`, unit: "us p50", goal: { atMost: 1.05 } },
-      {
+  await table.compareAll(
+    algorithms.map((algorithm) => {
+      const subject = from(uniform);
+      return {
+        name: `${algorithm}@1.p50`,
+        unit: "us p50",
+        goal: { atMost: 1.05 },
         ours: () => durationsUs(CALLS_PER_TURN, () => limiter.check(algorithm, subject())),
         theirs: () => durationsUs(CALLS_PER_TURN, () => bareScript(algorithm, subject())),
         turns: 3 * TURNS,
-      },
-    );
-  }
+      };
+    }),
+  );
   for (const [suffix, subjects] of [["", uniform] as const, [".zipf", zipf] as const]) {
     const subject = from(subjects);
-    for (const algorithm of algorithms) {
-      for (const [i, callers] of CALLERS.entries()) {
-        await table.compare(
-          {
-            name: `${algorithm}@${callers}${suffix}`,
-            unit: "decisions/s",
-            goal: { atLeast: GOALS[algorithm][i]! },
-          },
-          {
-            ours: throughput(callers, () => limiter.check(algorithm, subject())),
-            theirs: throughput(callers, () => flexible.consume(subject(), 1)),
-          },
-        );
-      }
-    }
+    const pairs = algorithms.flatMap((algorithm) =>
+      CALLERS.map((callers, i) => ({
+        name: `${algorithm}@${callers}${suffix}`,
+        unit: "decisions/s",
+        goal: { atLeast: GOALS[algorithm][i]! },
+        ours: throughput(callers, () => limiter.check(algorithm, subject())),
+        theirs: throughput(callers, () => flexible.consume(subject(), 1)),
+      })),
+    );
+    await table.compareAll(pairs);
   }
   const subject = from(uniform);
   await table.compare(
