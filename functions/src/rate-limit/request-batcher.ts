@@ -136,7 +136,10 @@ export class RequestBatcher {
 
   private sendInParts(gatherings: readonly Gathering[]): void {
     const subjects = gatherings.reduce((sum, { bySubject }) => sum + bySubject.size, 0);
-    const size = Math.min(MAX_PART, Math.max(WHOLE, Math.ceil(subjects / 4)));
+    // While others are under way Redis has something to do, and a small part would only cost more.
+    const wholes = this.unanswered === 0 ? Math.ceil(subjects / WHOLE) : Math.floor(subjects / WHOLE);
+    const parts = Math.max(1, Math.min(4, wholes), Math.ceil(subjects / MAX_PART));
+    const size = Math.ceil(subjects / parts);
     let part: RequestGroup[] = [];
     let room = size;
     for (const { bySubject, ...alike } of gatherings) {
