@@ -9,6 +9,8 @@ import { POLICIES, RateLimitTally } from "./rate-limit-tally.ts";
 import type { Stage } from "./stage.ts";
 
 const CALLERS = 32;
+/** So many of them ask for rate limits only: calls that wait for Firestore do not keep all from asking. */
+const LIMIT_CALLERS = 4;
 const WIDE_PROVIDERS = 40;
 /** Few enough that they use up their quotas, which is where a store that is wrong shows. */
 const TIGHT_PROVIDERS = 8;
@@ -111,7 +113,8 @@ export class Callers {
     const instance = caller % this.#stage.instances.length;
     while (this.#asking) {
       const what = Math.random();
-      if (what < 0.5) await this.#consume(instance);
+      if (caller < LIMIT_CALLERS) await this.#limit(instance);
+      else if (what < 0.5) await this.#consume(instance);
       else if (what < 0.75) await this.#check(instance);
       else if (what < 0.95 || this.#sessions.size === 0) await this.#limit(instance);
       else await this.#readSession(instance);
