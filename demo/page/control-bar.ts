@@ -125,7 +125,7 @@ export class ControlBar {
     const text = element("mode-text", HTMLParagraphElement);
     setText(text, `The functions start anew with MODE ${mode}.`);
     const startedAt = performance.now();
-    await this.#sync.pauseWhile(async () => void (await ask("mode", { mode })));
+    await this.#sync.pauseWhile(() => ask("mode", { mode }));
     for (;;) {
       const { answer } = await this.#client!.getStatus();
       if (answer.mode === mode) break;

@@ -41,11 +41,11 @@ export class SyncPanel {
   }
 
   /** Lets the functions be started anew without asking them meanwhile: the emulator ends those that just began. */
-  async pauseWhile(work: () => Promise<void>): Promise<void> {
+  async pauseWhile<T>(work: () => Promise<T>): Promise<T> {
     this.#isPaused = true;
     try {
       await this.#asking;
-      await work();
+      return await work();
     } finally {
       this.#isPaused = false;
     }

@@ -281,7 +281,6 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
 
 export type Logs = ReturnType<typeof createLogs>;
 
-/** Writes an event's first entry at once, then one per interval; `occurrences` counts those since the one before. */
 function guarded(sink: LogSink): LogSink {
   return (entry) => {
     try {
@@ -292,6 +291,7 @@ function guarded(sink: LogSink): LogSink {
   };
 }
 
+/** Writes an event's first entry at once, then one per interval; `occurrences` counts those since the one before. */
 function summariser(write: LogSink, now: () => number): LogSink {
   const seen = new Map<string, { occurrences: number; writtenAtMs: number; seenAtMs: number }>();
   return (entry) => {

@@ -9,7 +9,7 @@ import {
   type RateLimitEntry,
   type SubjectLimits,
 } from "./limit-algorithms";
-import type { RateLimitStore, Referee } from "./rate-limit-store";
+import type { RateLimitStore } from "./rate-limit-store";
 
 /** Subjects remembered at most; under more than that, the least recently seen start anew. */
 const MAX_ENTRIES = 50_000;
@@ -24,18 +24,11 @@ export class LocalRateLimitStore implements RateLimitStore {
     private readonly source: "local" | "redis" = "local",
   ) {}
 
-  take(
-    limits: SubjectLimits,
-    subject: string,
-    request: RateLimitRequest,
-    referee?: Referee,
-  ): Promise<Decision> {
+  take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision> {
     const nowMs = this.now();
     const entry = this.entry(limits, subject, nowMs);
     const decision = decide(limits, entry, request, nowMs, this.source);
     if (decision.allowed && !request.peek) this.keep(limits, subject, entry, nowMs);
-    const allowed = decision.allowed ? 1 : 0;
-    referee?.decided(limits, request, decision.source, allowed, 1 - allowed);
     return Promise.resolve(decision);
   }
 

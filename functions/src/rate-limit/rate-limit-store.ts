@@ -22,17 +22,22 @@ export interface Referee {
 
 /** Where the counts of subjects are. */
 export interface RateLimitStore {
-  /** Decides a request, and counts it if it is allowed and no peek. A store without a referee throws why it cannot. */
-  take(
-    limits: SubjectLimits,
-    subject: string,
-    request: RateLimitRequest,
-    referee?: Referee,
-  ): Promise<Decision>;
+  /** Decides a request, and counts it if it is allowed and no peek. */
+  take(limits: SubjectLimits, subject: string, request: RateLimitRequest): Promise<Decision>;
   /** Takes back what was charged, as far as it still counts. */
   refund(limits: SubjectLimits, subject: string, cost: number): Promise<void>;
   /** Forgets what was counted, and a block. */
   reset(limits: SubjectLimits, subject: string): Promise<void>;
   /** Refuses everything until a time (Unix, milliseconds); one that has passed ends a block. */
   block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void>;
+}
+
+/** A store that may be away: then the referee decides, and without one it throws. */
+export interface SharedRateLimitStore extends RateLimitStore {
+  take(
+    limits: SubjectLimits,
+    subject: string,
+    request: RateLimitRequest,
+    referee?: Referee,
+  ): Promise<Decision>;
 }

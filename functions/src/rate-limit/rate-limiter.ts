@@ -6,7 +6,7 @@ import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import type { Policy, PolicySource } from "./policy";
-import type { RateLimitStore, Referee } from "./rate-limit-store";
+import type { RateLimitStore, Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
 
 export interface CheckOptions {
@@ -36,25 +36,28 @@ export class RateLimiter {
       if (!(error instanceof RedisUnavailableError)) throw error;
       const { policy, onRedisFailure } = limits;
       this.logs.rateLimitFallback(policy, onRedisFailure, error);
-      if (onRedisFailure === "local" || refusesAll(limits))
-        return this.local.take(limits, subject, request, this.referee);
-      const decision = withoutStore(limits, onRedisFailure);
-      const allowed = decision.allowed ? 1 : 0;
-      this.referee.decided(limits, request, decision.source, allowed, 1 - allowed);
+      const decision =
+        onRedisFailure === "local" || refusesAll(limits)
+          ? await this.local.take(limits, subject, request)
+          : withoutStore(limits, onRedisFailure);
+      const { source, allowed } = decision;
+      this.referee.decided(limits, request, source, Number(allowed), Number(!allowed));
       return decision;
     },
   };
 
   constructor(
     private readonly source: PolicySource,
-    private readonly shared: RateLimitStore,
+    private readonly shared: SharedRateLimitStore,
     private readonly local: RateLimitStore,
     private readonly logs: Logs,
     private readonly metrics: Pick<Metrics, "decided">,
   ) {}
 
   async policy(name: string): Promise<Policy> {
-    return policyOf(await this.source.policies(), name);
+    const policy = (await this.source.policies()).get(name);
+    if (policy === undefined) throw unknownPolicy(name);
+    return policy;
   }
 
   /**
@@ -65,24 +68,27 @@ export class RateLimiter {
     const policies = this.source.policies();
     // Nothing is awaited that is at hand: each await costs a decision a tenth of its time.
     return policies instanceof Map
-      ? this.decideBy(policies, policyName, subject, options)
-      : Promise.resolve(policies).then((known) => this.decideBy(known, policyName, subject, options));
+      ? this.checkBy(policies, policyName, subject, options)
+      : Promise.resolve(policies).then((known) => this.checkBy(known, policyName, subject, options));
+  }
+
+  private checkBy(
+    policies: ReadonlyMap<string, Policy>,
+    policyName: string,
+    subject: string,
+    options: CheckOptions | undefined,
+  ): Promise<Decision> {
+    const policy = policies.get(policyName);
+    return policy === undefined
+      ? Promise.reject(unknownPolicy(policyName))
+      : this.decide(policy, subject, options);
   }
 
   /** {@link check} by a policy at hand. */
-  decide(policy: Policy, subject: string, options?: CheckOptions): Promise<Decision> {
-    return this.decideBy(policy, policy.name, subject, options);
-  }
-
-  private decideBy(
-    source: Policy | ReadonlyMap<string, Policy>,
-    policyName: string,
-    subject: string,
-    { cost = 1, peek = false }: CheckOptions = {},
-  ): Promise<Decision> {
+  decide(policy: Policy, subject: string, { cost = 1, peek = false }: CheckOptions = {}): Promise<Decision> {
     let limits: SubjectLimits;
     try {
-      limits = limitsOf(source instanceof Map ? policyOf(source, policyName) : (source as Policy), subject);
+      limits = limitsOf(policy, subject);
       requireCost(limits, cost);
     } catch (error) {
       return Promise.reject(error as Error);
@@ -135,10 +141,8 @@ export class RateLimiter {
   }
 }
 
-function policyOf(policies: ReadonlyMap<string, Policy>, name: string): Policy {
-  const policy = policies.get(name);
-  if (policy === undefined) throw new InvalidRateLimitCallError("policy", name, "the name of a policy");
-  return policy;
+function unknownPolicy(name: string): InvalidRateLimitCallError {
+  return new InvalidRateLimitCallError("policy", name, "the name of a policy");
 }
 
 function limitsOf(policy: Policy, subject: string): SubjectLimits {

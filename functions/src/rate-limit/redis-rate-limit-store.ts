@@ -14,7 +14,7 @@ import {
   type RateLimitEntry,
   type SubjectLimits,
 } from "./limit-algorithms";
-import type { RateLimitStore, Referee } from "./rate-limit-store";
+import type { Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { RequestBatcher, type Asker, type Operation, type RequestGroup } from "./request-batcher";
 
 const OPERATIONS: Readonly<Record<Operation, number>> = { peek: 0, take: 1, refund: 2 };
@@ -55,7 +55,7 @@ interface ScriptLimits {
  * Who was refused is refused again without asking Redis, until the request could be allowed: what others charge meanwhile
  * can only make a refusal stronger.
  */
-export class RedisRateLimitStore implements RateLimitStore {
+export class RedisRateLimitStore implements SharedRateLimitStore {
   private readonly refusals = new LRUCache<string, Refusal>({ max: MAX_REFUSALS });
   private readonly requests: RequestBatcher;
   private readonly bucketOf: (subject: string) => number;

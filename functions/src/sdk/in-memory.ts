@@ -3,7 +3,7 @@ import { createLogs } from "../observability/logs";
 import { Metrics } from "../observability/metrics";
 import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
-import type { RateLimitStore } from "../rate-limit/rate-limit-store";
+import type { RateLimitStore, SharedRateLimitStore } from "../rate-limit/rate-limit-store";
 import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
 import { MemorySessions } from "../session/memory-sessions";
@@ -60,14 +60,17 @@ export function createInMemory(
 }
 
 /** A store that can be away. */
-class InterruptibleStore implements RateLimitStore {
+class InterruptibleStore implements SharedRateLimitStore {
   available = true;
 
   constructor(private readonly store: RateLimitStore) {}
 
-  async take(...[limits, subject, request, referee]: Parameters<RateLimitStore["take"]>) {
+  async take(...[limits, subject, request, referee]: Parameters<SharedRateLimitStore["take"]>) {
     try {
-      return await this.present().take(limits, subject, request, referee);
+      const decision = await this.present().take(limits, subject, request);
+      const { source, allowed } = decision;
+      referee?.decided(limits, request, source, Number(allowed), Number(!allowed));
+      return decision;
     } catch (error) {
       if (referee === undefined) throw error;
       return referee.decideInstead(limits, subject, request, error as Error);

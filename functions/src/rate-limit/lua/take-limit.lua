@@ -47,7 +47,7 @@ while arg < #ARGV do
     end
     said = said + 1
     reply[said] = record
-    -- roomOf and charge, as calls for each record would cost a tenth of the script's time.
+    -- As roomOf and charge do, calls of which for each record would cost a tenth of the time of the script.
     local charged, other = unpackNumbers("<dd", record)
     local room
     if not tokens then
