@@ -58,7 +58,7 @@ afterEach(() => closing.splice(0).forEach((close) => close()));
 
 function connectTo(settings: Partial<ServerSettings>) {
   const recorded = recordLogs();
-  const options = { host: "localhost", port: tlsPorts[0]!, timeoutMs: 300, ...settings };
+  const options = { host: "localhost", port: tlsPorts[0]!, timeoutMs: 2000, ...settings };
   const cluster = new RedisCluster(options, recorded.logs, secretReader(secretManager.host));
   closing.push(() => cluster.close());
   const writeAll = () => Promise.all(KEYS.map((key) => cluster.runFor(key, (redis) => redis.set(key, "1"))));

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => servers.stop());
 
 test("while buckets are moved to other masters under load, every answer is right and counted once", async () => {
-  const { cluster } = connectCluster(servers.masters[0]!.server.port, 500);
+  const { cluster } = connectCluster(servers.masters[0]!.server.port);
   const keys = new Keys(uniquePrefix());
   const quotas = new RedisQuotaStore(cluster, keys, { ttlSeconds: 300, missingLimit: 100 });
   const snapshot = { version: 1, asOfMs: Date.now(), marker: 0, created: 0 };

@@ -1,6 +1,7 @@
 import type { Finding } from "../../functions/src/cli/finding";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { RedisProbe } from "../../functions/src/redis/redis-probe";
+import { freePorts } from "../../scripts/free-ports.mjs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import {
   connect,
@@ -28,7 +29,7 @@ afterAll(async () => {
 async function topologyFound(more: ParamValues) {
   const environment: ParamValues = {
     REDIS_HOST: "127.0.0.1",
-    REDIS_TIMEOUT_MS: "1000",
+    REDIS_TIMEOUT_MS: "2000",
     KEY_PREFIX: uniquePrefix(),
     QUOTA_COLLECTION_PATH: uniqueId(),
     VPC_CONNECTOR: "projects/p/locations/europe-west1/connectors/c",
@@ -92,7 +93,7 @@ test("the status is that of all masters together", async () => {
     });
     const { memoryShare, usedMemoryBytes } = status as Extract<typeof status, { reachable: true }>;
     expect(memoryShare).toBeGreaterThan(usedMemoryBytes / (250 * 1024 * 1024));
-    expect(Math.abs(await probe.clockAheadMs())).toBeLessThan(200);
+    expect(Math.abs(await probe.clockAheadMs())).toBeLessThan(1000);
   } finally {
     await masters[2]!.config("SET", "maxmemory-policy", "noeviction");
     await Promise.all(masters.map((master) => master.config("SET", "maxmemory", "0")));
@@ -106,6 +107,7 @@ test("commands of the command line work on a cluster", async () => {
     REDIS_HOST: "127.0.0.1",
     REDIS_PORT: clusterPort(),
     REDIS_TOPOLOGY: "cluster",
+    REDIS_TIMEOUT_MS: "2000",
     KEY_PREFIX: uniquePrefix(),
     QUOTA_COLLECTION_PATH: uniqueId(),
     MODE: "redis-primary",
@@ -128,9 +130,10 @@ test("commands of the command line work on a cluster", async () => {
 });
 
 test("a cluster that cannot be reached, or has no slots yet, is a status too", async () => {
-  const empty = await startRedis({ args: ["--cluster-enabled", "yes"] });
-  const away = connectCluster(1, 300);
-  const unmade = connectCluster(empty.port, 300);
+  const [busPort] = (await freePorts(1)) as [number];
+  const empty = await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-port", String(busPort)] });
+  const away = connectCluster(1);
+  const unmade = connectCluster(empty.port);
   try {
     expect(await new RedisProbe(away.cluster).status()).toEqual({
       reachable: false,

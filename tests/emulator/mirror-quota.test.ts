@@ -54,7 +54,11 @@ const mirrored = (id: string, version: number) =>
 test("the mirror's probe sees a change of the command line's arrive", async () => {
   const id = uniquePrefix();
   await providers.doc(id).set({ aiCallsUsed: 3, aiCallsLimit: 50 });
-  const config = parseServiceConfig({ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redisPort) });
+  const config = parseServiceConfig({
+    REDIS_HOST: "127.0.0.1",
+    REDIS_PORT: String(redisPort),
+    REDIS_TIMEOUT_MS: "2000",
+  });
   const services = createServices(
     config,
     () => firestore,

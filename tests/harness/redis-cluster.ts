@@ -7,9 +7,6 @@ import { waitFor } from "./wait-for.ts";
 const MASTERS = 3;
 const SLOTS = 16_384;
 
-/** How long a master is silent before the others take it for dead: long for a Redis on a busy machine. */
-export const NODE_TIMEOUT_MS = 2000;
-
 export interface ClusterNode {
   readonly server: RedisServer;
   /** A client of that server alone. */
@@ -31,16 +28,27 @@ export interface TestCluster {
 
 /**
  * @param options.argsOf more settings of each of the six servers
+ * @param options.nodeTimeoutMs how long a master is silent before the others take it for dead; by default as long as Redis does
  * @param options.password what `direct` clients show
  */
 export async function startCluster({
   argsOf = () => [],
+  nodeTimeoutMs = 15_000,
   password,
-}: { argsOf?: (node: number) => readonly string[]; password?: string } = {}): Promise<TestCluster> {
+}: {
+  argsOf?: (node: number) => readonly string[];
+  nodeTimeoutMs?: number;
+  password?: string;
+} = {}): Promise<TestCluster> {
   const ports = await freePorts(4 * MASTERS);
   const nodes = await Promise.all(
     Array.from({ length: 2 * MASTERS }, (_, i) =>
-      startNode(ports[2 * i]!, ports[2 * i + 1]!, argsOf(i), password),
+      startNode(
+        ports[2 * i]!,
+        ports[2 * i + 1]!,
+        ["--cluster-node-timeout", String(nodeTimeoutMs), ...argsOf(i)],
+        password,
+      ),
     ),
   );
   const masters = nodes.slice(0, MASTERS);
@@ -94,7 +102,7 @@ async function startNode(
 ): Promise<ClusterNode> {
   const settings = [
     ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
-    ...["--cluster-port", String(busPort), "--cluster-node-timeout", String(NODE_TIMEOUT_MS)],
+    ...["--cluster-port", String(busPort)],
     // The other masters go on serving while one is down; and a replica does not wait for others to be synced with.
     ...["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"],
     ...["--cluster-allow-replica-migration", "no", "--cluster-replica-validity-factor", "0"],

@@ -38,7 +38,7 @@ function installation(more: ParamValues = {}): ParamValues {
   return {
     REDIS_HOST: "127.0.0.1",
     REDIS_PORT: String(redis.port),
-    REDIS_TIMEOUT_MS: "500",
+    REDIS_TIMEOUT_MS: "2000",
     KEY_PREFIX: uniquePrefix(),
     QUOTA_COLLECTION_PATH: uniqueId(),
     VPC_CONNECTOR: "projects/p/locations/europe-west1/connectors/functions-connector",

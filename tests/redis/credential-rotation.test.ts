@@ -55,7 +55,7 @@ async function start() {
       host: "127.0.0.1",
       port: server.port,
       password: { param: "REDIS_AUTH_SECRET", version: `${AUTH}/versions/latest` },
-      timeoutMs: 200,
+      timeoutMs: 2000,
     },
     recorded.logs,
     secretReader(secretManager.host),

@@ -16,6 +16,7 @@ test("a Redis that answers INFO and nothing more is an answer, and no error", as
   const config = parseConfig({
     REDIS_HOST: "127.0.0.1",
     REDIS_PORT: String(server.port),
+    REDIS_TIMEOUT_MS: "2000",
     VPC_CONNECTOR: "projects/test/locations/europe-west1/connectors/test",
   });
   const { close, ...services } = createServices(config, noFirestore, recordLogs().logs);

@@ -42,7 +42,7 @@ async function installed(more: ParamValues = {}) {
   const params = {
     REDIS_HOST: "127.0.0.1",
     REDIS_PORT: String(redis.port),
-    REDIS_TIMEOUT_MS: "500",
+    REDIS_TIMEOUT_MS: "2000",
     KEY_PREFIX: uniquePrefix(),
     QUOTA_COLLECTION_PATH: uniqueId(),
     VPC_CONNECTOR: "projects/shop/locations/europe-west1/connectors/functions-connector",

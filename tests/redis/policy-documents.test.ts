@@ -211,7 +211,7 @@ describe("while Firestore is away", () => {
     const limiter = limiterOf(source);
     expect(await limiter.check("p", "a")).toMatchObject({ allowed: true, limit: 1, source: "redis" });
     expect(performance.now() - startedMs).toBeGreaterThan(900);
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
     expect(limitOf(known(source), "p")).toBe(1);
     expect(recorded.events()).toEqual(["policy_documents_unavailable"]);
     await expectToLearnOf(source);

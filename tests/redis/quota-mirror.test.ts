@@ -18,7 +18,7 @@ let mirror: QuotaMirror;
 beforeEach(async () => {
   server = await startRedis();
   const { logs, metrics } = recordLogs();
-  connection = new RedisConnection({ host: "127.0.0.1", port: server.port, timeoutMs: 200 }, logs);
+  connection = new RedisConnection({ host: "127.0.0.1", port: server.port, timeoutMs: 600 }, logs);
   store = new RedisQuotaStore(connection, new Keys(uniquePrefix()), { ttlSeconds: 300, missingLimit: 100 });
   const fields = { usedField: "aiCallsUsed", limitField: "aiCallsLimit", defaultLimit: 100 };
   mirror = new QuotaMirror(store, { ...fields, onChange: "update" }, logs, metrics);

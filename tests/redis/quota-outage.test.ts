@@ -8,7 +8,7 @@ import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort } from "../harness/test-redis.ts";
 
 /** Long beside what the stores take when they are well. */
-const TIMEOUT_MS = 700;
+const TIMEOUT_MS = 1500;
 
 let target: FirestoreTarget;
 beforeAll(async () => {

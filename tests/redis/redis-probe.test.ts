@@ -10,7 +10,7 @@ let probe: RedisProbe;
 beforeAll(async () => {
   server = await startRedis({ args: ["--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru"] });
   const { logs } = recordLogs();
-  connection = new RedisConnection({ host: "127.0.0.1", port: server.port, timeoutMs: 500 }, logs);
+  connection = new RedisConnection({ host: "127.0.0.1", port: server.port, timeoutMs: 2000 }, logs);
   probe = new RedisProbe(connection);
 });
 
@@ -37,7 +37,7 @@ test("tells what a server says of itself, and how long a PING takes", async () =
   expect(latencyMs).toBeGreaterThan(0);
   expect(usedMemoryBytes).toBeGreaterThan(100_000);
   expect(maxClients).toBeGreaterThan(100);
-  expect(Math.abs(await probe.clockAheadMs())).toBeLessThan(100);
+  expect(Math.abs(await probe.clockAheadMs())).toBeLessThan(1000);
   await expect(probe.runLua()).resolves.toBeUndefined();
 });
 

@@ -28,7 +28,7 @@ test("an instance tells when the circuit to a Redis that hangs opens, and when i
   let callers = 0;
   const ask = () => rateLimiter.check("api", `10.0.0.${callers++}`);
   try {
-    expect(await ask()).toMatchObject({ source: "redis" });
+    await waitFor(async () => (await ask()).source === "redis", { what: "a decision by Redis" });
     await server.kill("SIGSTOP");
     while (metrics.counts().circuit === "closed") expect(await ask()).toMatchObject({ source: "local" });
     expect(metrics.counts()).toMatchObject({ circuitOpened: 1, circuitClosed: 0 });
