@@ -21,6 +21,7 @@ const ENTRY = [
   "lib",
   "testing",
   "context",
+  "runtime",
   "services",
   "default-app",
   "default-firestore",
@@ -79,24 +80,28 @@ const BEHIND_HANDLERS = [PARAMS, CONFIG, OUTER, FIREBASE_ADMIN, FIREBASE_FUNCTIO
 const LAYERS = [
   layer(["**/*.ts"], IOREDIS, FIREBASE_ADMIN),
   layer(["context.ts"], IOREDIS, FIREBASE_ADMIN),
+  layer(["deployables/**/*.ts"], IOREDIS, FIREBASE_ADMIN, {
+    regex: "/handlers/|/(context|services)$",
+    message: "What deployed functions run is in the one file that is made of runtime.ts.",
+  }),
   layer(["services.ts", "lib.ts", "testing.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, {
-    regex: "/handlers/|/(index|context|deployables/.*)$",
+    regex: "/handlers/|/(index|context|runtime|deployables/.*)$",
     message: "What an app uses knows nothing of the deployed functions.",
   }),
   layer(["sdk/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
-    regex: "/(index|lib|context|services|backfill-tasks|deployables/.*)$",
+    regex: "/(index|lib|context|runtime|services|backfill-tasks|deployables/.*)$",
     message: "The SDK's parts are given what they need.",
   }),
   layer(["sdk/sdk.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),
   layer(["sdk/in-memory.ts"], PARAMS, IOREDIS, FIREBASE_ADMIN),
   layer(["cli/**/*.ts"], IOREDIS, FIREBASE_ADMIN, PARAMS, STORES, {
-    regex: "/handlers/|/(index|context|deployables/.*)$",
+    regex: "/handlers/|/(index|context|runtime|deployables/.*)$",
     message: "The command line uses services.",
   }),
   layer(["default-app.ts", "default-firestore.ts"], IOREDIS, PARAMS),
   layer(["backfill-tasks.ts"], IOREDIS, PARAMS),
   layer(["handlers/**/*.ts"], PARAMS, REDIS, STORES, IOREDIS, FIREBASE_ADMIN, {
-    regex: "/(index|backfill-tasks|deployables/.*)$",
+    regex: "/(index|runtime|backfill-tasks|deployables/.*)$",
     message: "Handlers are given what they need.",
   }),
   layer(["config/**/*.ts"], PARAMS, OUTER, REDIS, STORES, IOREDIS, FIREBASE_ADMIN),

@@ -30,6 +30,8 @@ async function pack() {
   const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const to = ["--outDir", join(CONTENT, "dist")];
   await runQuietly(NODE, [compiler, "--project", "functions", ...to], { timeoutMs: TIMEOUT_MS });
+  const bundler = join(ROOT, "functions", "scripts", "bundle.mjs");
+  await runQuietly(NODE, [bundler, join(CONTENT, "dist")], { timeoutMs: TIMEOUT_MS });
   const args = ["pack", CONTENT, "--pack-destination", PACKED, "--ignore-scripts", "--loglevel=error"];
   await runQuietly(...npm(args), { timeoutMs: TIMEOUT_MS });
   return join(PACKED, `${manifest.name}-${manifest.version}.tgz`);

@@ -57,7 +57,13 @@ beforeAll(() => {
 
 test("the package holds what is compiled, its types, the tested versions and a README, and nothing else", () => {
   const others = files.filter((file) => !/^dist\/.+\.(js|mjs|d\.ts|d\.mts)$/.test(file));
-  expect(others.sort()).toEqual(["LICENSE", "README.md", "npm-shrinkwrap.json", "package.json"]);
+  expect(others.sort()).toEqual([
+    "LICENSE",
+    "README.md",
+    "dist/runtime.js.LICENSES.txt",
+    "npm-shrinkwrap.json",
+    "package.json",
+  ]);
   for (const file of files.filter((each) => each.endsWith(".js")))
     expect(files).toContain(file.replace(/\.js$/, ".d.ts"));
 });
@@ -91,6 +97,21 @@ describe.each(NODE_VERSIONS)("with Node.js %s", (node) => {
     import { createTestRedisQuota } from "firestore-redis-quota/testing";
     console.log(typeof kit.checkQuota, typeof createRedisQuota, typeof ConfigError, typeof createTestRedisQuota)`;
     expect(evaluate(node, imported, "module")).toBe("function function function function\n");
+  });
+
+  test("an instance of a function reads one file with the libraries in it, whose notices are beside it", () => {
+    const loaded = `process.env.FUNCTION_TARGET = "checkRateLimit";
+      require("firestore-redis-quota");
+      console.log(Object.keys(require.cache).join("\\n"));`;
+    const modules = evaluate(node, loaded, "commonjs").trim().split("\n");
+    const own = modules.flatMap((file) => file.split("/firestore-redis-quota/dist/")[1] ?? []);
+    expect(own).toContain("runtime.js");
+    expect(own.length).toBeLessThan(10);
+    const notices = readFileSync(path.join(installed, "dist/runtime.js.LICENSES.txt"), "utf8");
+    for (const library of ["ioredis", "cockatiel", "zod"]) {
+      expect(modules.filter((file) => file.includes(`/node_modules/${library}/`))).toEqual([]);
+      expect(notices).toContain(`${library} `);
+    }
   });
 
   test("it decides, also where no Redis answers", () => {

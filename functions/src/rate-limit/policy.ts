@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 import { CALLERS_NAME, describeIssues, show } from "../validation";
 import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";

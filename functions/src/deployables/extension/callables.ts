@@ -1,15 +1,11 @@
 import { onCall } from "firebase-functions/v2/https";
 
-import { context } from "../../context";
-import { checkQuota as answerCheckQuota } from "../../handlers/check-quota";
-import { checkRateLimit as answerCheckRateLimit } from "../../handlers/check-rate-limit";
-import { consumeQuota as answerConsumeQuota } from "../../handlers/consume-quota";
-import { getStatus as answerGetStatus } from "../../handlers/get-status";
+import * as runtime from "../../runtime";
 
-export const checkQuota = onCall((call) => answerCheckQuota(call, context));
+export const checkQuota = onCall((call) => runtime.checkQuota(call, runtime.context));
 
-export const consumeQuota = onCall((call) => answerConsumeQuota(call, context));
+export const consumeQuota = onCall((call) => runtime.consumeQuota(call, runtime.context));
 
-export const checkRateLimit = onCall((call) => answerCheckRateLimit(call, context));
+export const checkRateLimit = onCall((call) => runtime.checkRateLimit(call, runtime.context));
 
-export const getStatus = onCall((call) => answerGetStatus(call, context));
+export const getStatus = onCall((call) => runtime.getStatus(call, runtime.context));

@@ -3,15 +3,18 @@ import { onTaskDispatched } from "firebase-functions/v2/tasks";
 
 import { backfillTasks } from "../../backfill-tasks";
 import { params } from "../../config/params";
-import { context } from "../../context";
-import { backfillQuotas as runBackfill } from "../../handlers/backfill-quotas";
-import { syncQuotas as runSync } from "../../handlers/sync-quotas";
+import * as runtime from "../../runtime";
 import { JOB, LONG_TIMEOUT_SECONDS } from "./options";
 
 export const syncQuotas = onSchedule({ ...JOB, schedule: params.SYNC_SCHEDULE.toCEL() }, async () => {
-  await runSync(LONG_TIMEOUT_SECONDS, context);
+  await runtime.syncQuotas(LONG_TIMEOUT_SECONDS, runtime.context);
 });
 
 export const backfillQuotas = onTaskDispatched(JOB, ({ data }) =>
-  runBackfill(data, LONG_TIMEOUT_SECONDS, backfillTasks(params.LOCATION.value(), undefined), context),
+  runtime.backfillQuotas(
+    data,
+    LONG_TIMEOUT_SECONDS,
+    backfillTasks(params.LOCATION.value(), undefined),
+    runtime.context,
+  ),
 );
