@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import * as v from "valibot";
 
 /** Shows a value in an error message: JSON, shortened; what JSON cannot say by its JavaScript name. */
 export function show(value: unknown): string {
@@ -34,24 +34,51 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 export const CALLERS_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 
 /**
- * One line per problem: the field, what was received and what is valid. The schemas' messages are written as the
- * clause behind "expected".
+ * A schema of an object with these fields and no others. The messages of schemas, `what` here, are written as the clause
+ * behind "expected"; of a field that is missing its own schema's is shown.
  */
-export function describeIssues(error: z.ZodError, input: unknown): string[] {
-  return error.issues.map((issue) => {
-    const field = issue.path.reduce<string>(
-      (path, key) =>
-        typeof key === "number" ? `${path}[${key}]` : path ? `${path}.${String(key)}` : String(key),
-      "",
-    );
-    const at = field ? `${field}: ` : "";
-    if (issue.code === "unrecognized_keys") {
-      return `${at}got the unknown field ${issue.keys.slice(0, 3).map(show).join(", ")}; expected ${issue.message}`;
-    }
-    const received = issue.path.reduce<unknown>(
-      (value, key) => (value as Record<PropertyKey, unknown>)?.[key],
-      input,
-    );
-    return `${at}${received === undefined ? "not set" : `got ${show(received)}`}; expected ${issue.message}`;
+export function onlyFields<const Entries extends v.ObjectEntries>(entries: Entries, what: string) {
+  return v.strictObject(entries, (issue): string => {
+    const field = issue.path?.[0]?.key as string | undefined;
+    if (field === undefined || issue.expected === UNKNOWN_FIELD) return what;
+    const { message } = entries[field] as { readonly message?: unknown };
+    return typeof message === "string" ? message : what;
   });
+}
+
+/** Valibot's word for what it expects of a field that a schema does not have. */
+const UNKNOWN_FIELD = "never";
+
+/**
+ * What a schema makes of a value, or one line per problem: the field, what was received and what is valid. Of several
+ * problems of one field the first is told.
+ */
+export function parse<Schema extends v.GenericSchema>(
+  schema: Schema,
+  input: unknown,
+): { readonly output: v.InferOutput<Schema> } | { readonly problems: readonly string[] } {
+  const { success, output, issues } = v.safeParse(schema, input, { abortPipeEarly: true });
+  return success ? { output } : { problems: issues.map((issue) => describe(issue, input)) };
+}
+
+function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown): string {
+  const keys = path?.map(({ key }) => key as PropertyKey) ?? [];
+  if (expected === UNKNOWN_FIELD)
+    return `${at(keys.slice(0, -1))}got the unknown field ${show(keys.at(-1))}; expected ${message}`;
+  // An issue has the value as transformations left it.
+  const received = keys.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+    input,
+  );
+  return `${at(keys)}${received === undefined ? "not set" : `got ${show(received)}`}; expected ${message}`;
+}
+
+/** Where in the input something is, before what is said of it. */
+function at(keys: readonly PropertyKey[]): string {
+  const place = keys.reduce<string>(
+    (path, key) =>
+      typeof key === "number" ? `${path}[${key}]` : path ? `${path}.${String(key)}` : String(key),
+    "",
+  );
+  return place && `${place}: `;
 }

@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
 
-import * as z from "zod";
+import * as v from "valibot";
 
 import type { Context } from "../context";
 
 /** Stops this long before the function's time limit. */
 const MARGIN_MS = 60_000;
 
-const progressSchema = z.object({
-  runId: z.string(),
-  cursor: z.string().optional(),
-  documents: z.number(),
-  mirrored: z.number(),
-  invalid: z.number(),
+const progressSchema = v.object({
+  runId: v.string(),
+  cursor: v.optional(v.string()),
+  documents: v.number(),
+  mirrored: v.number(),
+  invalid: v.number(),
 });
 
 /** What a backfill needs of its surroundings: a queue that runs its next part, and a place to show how it stands. */
@@ -35,13 +35,13 @@ export async function backfillQuotas(
   context: () => Context,
 ): Promise<void> {
   const { config, quotaBackfill } = context();
-  const under = progressSchema.safeParse(data);
+  const under = v.safeParse(progressSchema, data);
   if (!under.success && !config.backfillOnInstall) {
     await tasks.report("NONE", "Ready. Existing documents are read into Redis when they are first checked.");
     return;
   }
   const deadlineMs = Date.now() + timeoutSeconds * 1000 - MARGIN_MS;
-  const start = under.success ? under.data : await quotaBackfill.begin(randomUUID());
+  const start = under.success ? under.output : await quotaBackfill.begin(randomUUID());
   const { progress, done } = await quotaBackfill.goOn(start, { deadlineMs });
   const { documents, mirrored, invalid } = progress;
   if (!done) {

@@ -1,7 +1,7 @@
 import { HttpsError } from "firebase-functions/v2/https";
-import type { z } from "zod";
+import type * as v from "valibot";
 
-import { describeIssues } from "../validation";
+import { parse } from "../validation";
 import { toHttpsError } from "./https-errors";
 
 /**
@@ -9,10 +9,13 @@ import { toHttpsError } from "./https-errors";
  *
  * @throws HttpsError invalid-argument naming each bad field and what was received.
  */
-export function parseInput<T>(schema: z.ZodType<T>, data: unknown): T {
-  const result = schema.safeParse(data);
-  if (result.success) return result.data;
-  throw new HttpsError("invalid-argument", describeIssues(result.error, data).join("; "));
+export function parseInput<Schema extends v.GenericSchema>(
+  schema: Schema,
+  data: unknown,
+): v.InferOutput<Schema> {
+  const result = parse(schema, data);
+  if ("output" in result) return result.output;
+  throw new HttpsError("invalid-argument", result.problems.join("; "));
 }
 
 /**

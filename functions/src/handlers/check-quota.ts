@@ -1,11 +1,12 @@
-import * as z from "zod";
+import * as v from "valibot";
 
 import type { Context } from "../context";
 import type { QuotaCheck } from "../quota/quota-service";
+import { onlyFields } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { requireAppCheck, requireUid, type Call } from "./caller";
 
-const inputSchema = z.strictObject({ providerId: z.string("a string") }, "an object with only providerId");
+const inputSchema = onlyFields({ providerId: v.string("a string") }, "an object with only providerId");
 
 /** Tells a signed-in caller whether a provider has quota left. */
 export function checkQuota(call: Call, context: () => Context): Promise<QuotaCheck> {

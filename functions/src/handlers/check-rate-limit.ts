@@ -1,17 +1,19 @@
-import * as z from "zod";
+import * as v from "valibot";
 
 import type { Context } from "../context";
 import type { Decision } from "../rate-limit/decision";
 import { SUBJECT, subjectOf } from "../rate-limit/subject";
+import { onlyFields } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { callerOf, requireAppCheck, requireUid, type Call } from "./caller";
 
-const inputSchema = z.strictObject(
+const COST = "a whole number, 1 or more";
+const inputSchema = onlyFields(
   {
-    policy: z.string("the name of a policy"),
-    subject: z.string(SUBJECT).optional(),
-    cost: z.int("a whole number, 1 or more").min(1, "a whole number, 1 or more").default(1),
-    peek: z.boolean("true or false").default(false),
+    policy: v.string("the name of a policy"),
+    subject: v.optional(v.string(SUBJECT)),
+    cost: v.optional(v.pipe(v.number(COST), v.safeInteger(COST), v.minValue(1, COST)), 1),
+    peek: v.optional(v.boolean("true or false"), false),
   },
   "an object with only policy, subject, cost and peek",
 );

@@ -1,15 +1,16 @@
-import * as z from "zod";
+import * as v from "valibot";
 
 import type { Context } from "../context";
 import type { QuotaConsumption } from "../quota/quota-service";
+import { onlyFields } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { requireAppCheck, requireOwnerOrAdmin, type Call } from "./caller";
 
-const inputSchema = z.strictObject(
+const inputSchema = onlyFields(
   {
-    providerId: z.string("a string"),
-    cost: z.number("a whole number, 1 or more").default(1),
-    idempotencyKey: z.string("a string").optional(),
+    providerId: v.string("a string"),
+    cost: v.optional(v.number("a whole number, 1 or more"), 1),
+    idempotencyKey: v.optional(v.string("a string")),
   },
   "an object with only providerId, cost and idempotencyKey",
 );

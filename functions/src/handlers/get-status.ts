@@ -1,11 +1,12 @@
-import * as z from "zod";
+import * as v from "valibot";
 
 import type { Context } from "../context";
 import type { Metrics, Unsynced } from "../observability/metrics";
+import { onlyFields } from "../validation";
 import { answerCall, parseInput } from "./callable";
 import { requireAdmin, requireAppCheck, type Call } from "./caller";
 
-const inputSchema = z.strictObject({}, "nothing").nullish();
+const inputSchema = v.nullish(onlyFields({}, "nothing"));
 
 /** How an installation is doing. */
 export interface Status {

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 
+import { lazily } from "../lazily";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
   advance,
@@ -16,7 +17,8 @@ const MAX_ENTRIES = 50_000;
 
 /** Counts in this process only: each instance allows the whole limit by itself. */
 export class LocalRateLimitStore implements RateLimitStore {
-  private readonly entries = new LRUCache<string, RateLimitEntry>({ max: MAX_ENTRIES });
+  /** Room for all is made at once, which takes milliseconds and a megabyte: not while Redis decides. */
+  private readonly entries = lazily(() => new LRUCache<string, RateLimitEntry>({ max: MAX_ENTRIES }));
 
   /** @param source what decisions say of who decided */
   constructor(
@@ -41,7 +43,7 @@ export class LocalRateLimitStore implements RateLimitStore {
   }
 
   reset(limits: SubjectLimits, subject: string): Promise<void> {
-    this.entries.delete(keyOf(limits, subject));
+    this.entries().delete(keyOf(limits, subject));
     return Promise.resolve();
   }
 
@@ -54,13 +56,13 @@ export class LocalRateLimitStore implements RateLimitStore {
   }
 
   private entry(limits: SubjectLimits, subject: string, nowMs: number): RateLimitEntry {
-    const entry = this.entries.get(keyOf(limits, subject)) ?? emptyEntry(limits);
+    const entry = this.entries().get(keyOf(limits, subject)) ?? emptyEntry(limits);
     advance(limits, entry, nowMs);
     return entry;
   }
 
   private keep(limits: SubjectLimits, subject: string, entry: RateLimitEntry, nowMs: number): void {
-    if (neededUntilMs(limits, entry, nowMs) > nowMs) this.entries.set(keyOf(limits, subject), entry);
+    if (neededUntilMs(limits, entry, nowMs) > nowMs) this.entries().set(keyOf(limits, subject), entry);
   }
 }
 

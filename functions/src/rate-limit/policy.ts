@@ -1,6 +1,6 @@
-import * as z from "zod";
+import * as v from "valibot";
 
-import { CALLERS_NAME, describeIssues, show } from "../validation";
+import { CALLERS_NAME, onlyFields, parse, show } from "../validation";
 import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -13,130 +13,175 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 const DURATION = /^(\d{1,11}) ?(ms|s|m|h|d)$/;
 
 const WINDOW = 'a duration such as "10 s", "1 m", "12 h" or "1 d", or milliseconds; from 1 ms to 366 days';
-const windowSchema = z
-  .union(
+const windowSchema = v.pipe(
+  v.union(
     [
-      z.int(),
-      z
-        .string()
-        .regex(DURATION)
-        .transform((text) => {
+      v.number(),
+      v.pipe(
+        v.string(),
+        v.regex(DURATION, WINDOW),
+        v.transform((text) => {
           const [, count, unit] = DURATION.exec(text)!;
           return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
         }),
+      ),
     ],
     WINDOW,
-  )
-  .refine((ms) => ms >= 1 && ms <= MAX_WINDOW_MS, WINDOW);
+  ),
+  v.safeInteger(WINDOW),
+  v.minValue(1, WINDOW),
+  v.maxValue(MAX_WINDOW_MS, WINDOW),
+);
 
 const COUNT = "a whole number, 0 or more";
-const countSchema = z.int(COUNT).min(0, COUNT);
+const countSchema = v.pipe(v.number(COUNT), v.safeInteger(COUNT), v.minValue(0, COUNT));
 
-const limitSchema = z
-  .strictObject(
+const limitSchema = v.pipe(
+  onlyFields(
     {
-      algorithm: z.enum(
+      algorithm: v.picklist(
         ["fixed-window", "sliding-window", "token-bucket"],
         "fixed-window, sliding-window or token-bucket",
       ),
       limit: countSchema,
-      window: windowSchema.optional(),
-      windowMs: windowSchema.optional(),
-      burst: countSchema.optional(),
+      window: v.optional(windowSchema),
+      windowMs: v.optional(windowSchema),
+      burst: v.optional(countSchema),
     },
     "a limit with only algorithm, limit, window and burst",
-  )
-  .refine(({ window, windowMs }) => (window === undefined) !== (windowMs === undefined), {
-    error: "one of window and windowMs",
-    path: ["window"],
-  })
-  .refine(({ algorithm, burst }) => burst === undefined || algorithm === "token-bucket", {
-    error: "burst with token-bucket only",
-    path: ["burst"],
-  })
-  .transform(({ algorithm, limit, window, windowMs, burst }) => ({
+  ),
+  v.forward(
+    v.check(
+      ({ window, windowMs }) => (window === undefined) !== (windowMs === undefined),
+      "one of window and windowMs",
+    ),
+    ["window"],
+  ),
+  v.forward(
+    v.check(
+      ({ algorithm, burst }) => burst === undefined || algorithm === "token-bucket",
+      "burst with token-bucket only",
+    ),
+    ["burst"],
+  ),
+  v.transform(({ algorithm, limit, window, windowMs, burst }) => ({
     algorithm,
     limit,
     windowMs: (window ?? windowMs)!,
     capacity: limit === 0 ? 0 : (burst ?? limit),
-  }))
-  .refine(({ limit, capacity, windowMs }) => Math.max(limit, capacity) * windowMs <= MAX_PRODUCT, {
-    error: "at most 2^52 for limit or burst times window in milliseconds",
-    path: ["limit"],
-  });
+  })),
+  v.forward(
+    v.check(
+      ({ limit, capacity, windowMs }) => Math.max(limit, capacity) * windowMs <= MAX_PRODUCT,
+      "at most 2^52 for limit or burst times window in milliseconds",
+    ),
+    ["limit"],
+  ),
+);
 
 const SUBJECT = "1 to 256 characters without control characters";
 const BLOCKED_UNTIL = "a time such as 2026-12-31T00:00:00Z, or a Firestore timestamp";
-const timeSchema = z.union(
+const timeSchema = v.union(
   [
-    z.iso.datetime({ offset: true }).transform((time) => Date.parse(time)),
-    z
-      .custom<{ toMillis(): number }>(
-        (value) => typeof (value as { toMillis?: unknown })?.toMillis === "function",
-      )
-      .transform((time) => time.toMillis()),
+    v.pipe(
+      v.string(),
+      v.isoTimestamp(BLOCKED_UNTIL),
+      v.check(hasSuchADay, BLOCKED_UNTIL),
+      v.transform((time) => Date.parse(time)),
+      v.finite(BLOCKED_UNTIL),
+    ),
+    v.pipe(
+      v.custom<{ toMillis(): number }>(
+        (value) => typeof (value as { toMillis?: unknown } | null)?.toMillis === "function",
+      ),
+      v.transform((time) => time.toMillis()),
+    ),
   ],
   BLOCKED_UNTIL,
 );
-const overrideSchema = z.strictObject(
+const overrideSchema = onlyFields(
   {
-    subject: z.string(SUBJECT).regex(CALLERS_NAME, SUBJECT),
-    limits: z.array(countSchema, "an array of whole numbers, one for each limit of the policy").optional(),
-    blockedUntil: timeSchema.optional(),
+    subject: v.pipe(v.string(SUBJECT), v.regex(CALLERS_NAME, SUBJECT)),
+    limits: v.optional(v.array(countSchema, "an array of whole numbers, one for each limit of the policy")),
+    blockedUntil: v.optional(timeSchema),
   },
   "an override with only subject, limits and blockedUntil",
 );
 
 const NAME = "a name of 1 to 64 letters, digits, hyphens or underscores";
+const LIMITS = "an array of 1 to 8 limits";
 const OVERRIDES = `an array of at most ${MAX_OVERRIDES} overrides`;
-const policySchema = z
-  .strictObject(
+const policySchema = v.pipe(
+  onlyFields(
     {
-      name: z.string(NAME).regex(/^[A-Za-z0-9_-]{1,64}$/, NAME),
-      by: z.enum(["uid", "ip", "app", "subject", "global"], "uid, ip, app, subject or global"),
-      limits: z
-        .array(limitSchema, "an array of 1 to 8 limits")
-        .min(1, "an array of 1 to 8 limits")
-        .max(8, "an array of 1 to 8 limits")
-        .refine(
-          (limits) =>
-            new Set(limits.map(({ algorithm, windowMs }) => `${algorithm} ${windowMs}`)).size ===
-            limits.length,
+      name: v.pipe(v.string(NAME), v.regex(/^[A-Za-z0-9_-]{1,64}$/, NAME)),
+      by: v.picklist(["uid", "ip", "app", "subject", "global"], "uid, ip, app, subject or global"),
+      limits: v.pipe(
+        v.array(limitSchema, LIMITS),
+        v.minLength(1, LIMITS),
+        v.maxLength(8, LIMITS),
+        v.check(
+          (limits) => isEachOnce(limits, ({ algorithm, windowMs }) => `${algorithm} ${windowMs}`),
           "each algorithm and window once",
         ),
-      onRedisFailure: z.enum(["local", "open", "closed"], "local, open or closed").default("local"),
-      overrides: z
-        .array(overrideSchema, OVERRIDES)
-        .max(MAX_OVERRIDES, OVERRIDES)
-        .refine(
-          (overrides) => new Set(overrides.map(({ subject }) => subject)).size === overrides.length,
-          "each subject once",
-        )
-        .default([]),
+      ),
+      onRedisFailure: v.optional(v.picklist(["local", "open", "closed"], "local, open or closed"), "local"),
+      overrides: v.optional(
+        v.pipe(
+          v.array(overrideSchema, OVERRIDES),
+          v.maxLength(MAX_OVERRIDES, OVERRIDES),
+          v.check((overrides) => isEachOnce(overrides, ({ subject }) => subject), "each subject once"),
+        ),
+        [],
+      ),
     },
     "a policy with only name, by, limits, onRedisFailure and overrides",
-  )
-  .superRefine(({ limits, overrides }, context) => {
+  ),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const { limits, overrides } = dataset.value;
     for (const [i, override] of overrides.entries()) {
       if (override.limits === undefined) continue;
       const add = (message: string) =>
-        context.addIssue({ code: "custom", message, path: ["overrides", i, "limits"] });
+        addIssue({
+          message,
+          path: [
+            { type: "object", origin: "value", input: dataset.value, key: "overrides", value: overrides },
+            { type: "array", origin: "value", input: overrides, key: i, value: override },
+            {
+              type: "object",
+              origin: "value",
+              input: { ...override },
+              key: "limits",
+              value: override.limits,
+            },
+          ],
+        });
       if (override.limits.length !== limits.length)
         add(`${limits.length} whole numbers, one for each limit of the policy`);
       else if (override.limits.some((limit, j) => limit * limits[j]!.windowMs > MAX_PRODUCT))
         add("at most 2^52 for a limit times its window in milliseconds");
     }
-  });
+  }),
+);
 
-const policiesSchema = z
-  .array(policySchema, "a JSON array of policies")
-  .refine(
-    (policies) => new Set(policies.map(({ name }) => name)).size === policies.length,
-    "each policy name once",
-  );
+const policiesSchema = v.pipe(
+  v.array(policySchema, "a JSON array of policies"),
+  v.check((policies) => isEachOnce(policies, ({ name }) => name), "each policy name once"),
+);
+
+function isEachOnce<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
+  return new Set(items.map(keyOf)).size === items.length;
+}
+
+/** Whether the month of an ISO 8601 time has its day, which Date.parse does not ask. */
+function hasSuchADay(time: string): boolean {
+  const day = time.slice(0, "2026-12-31".length);
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
+}
 
 /** Who is limited: the signed-in user, the caller's IP address or App Check app, a named subject, or all together. */
-export type LimitedBy = z.infer<typeof policySchema>["by"];
+export type LimitedBy = v.InferOutput<typeof policySchema>["by"];
 
 /** A named set of limits, all of which a request must be within. */
 export interface Policy {
@@ -186,9 +231,9 @@ export function parsePolicies(json: string): Policy[] {
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
 export function checkPolicies(input: unknown): Policy[] {
-  const result = policiesSchema.safeParse(input);
-  if (!result.success) throw new InvalidPolicies(describeIssues(result.error, input));
-  return result.data.map(compile);
+  const result = parse(policiesSchema, input);
+  if ("problems" in result) throw new InvalidPolicies(result.problems);
+  return result.output.map(compile);
 }
 
 /**
@@ -197,18 +242,23 @@ export function checkPolicies(input: unknown): Policy[] {
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
 export function checkPolicy(name: string, fields: Readonly<Record<string, unknown>>): Policy {
-  const input = { ...fields, name };
-  const result = policySchema.safeParse(input);
-  if (!result.success) throw new InvalidPolicies(describeIssues(result.error, input));
-  return compile(result.data);
+  const result = parse(policySchema, { ...fields, name });
+  if ("problems" in result) throw new InvalidPolicies(result.problems);
+  return compile(result.output);
 }
 
 type DeepReadonly<T> = { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
 /** What users write: policies in JSON or as values, before the defaults. */
-export type PolicyInput = DeepReadonly<z.input<typeof policySchema>>;
+export type PolicyInput = DeepReadonly<v.InferInput<typeof policySchema>>;
 
-function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof policySchema>): Policy {
+function compile({
+  name,
+  by,
+  onRedisFailure,
+  limits,
+  overrides,
+}: v.InferOutput<typeof policySchema>): Policy {
   const own = overrides.map((override) => limits.map((each, i) => overridden(each, override.limits?.[i])));
   const spansMs = limits.map((each, i) => spanMs([each, ...own.map((those) => those[i]!)]));
   const compiled = (those: readonly Numbers[], blockedUntilMs: number): SubjectLimits => {
@@ -233,7 +283,7 @@ function compile({ name, by, onRedisFailure, limits, overrides }: z.infer<typeof
 }
 
 /** A limit as it is written, for anybody or for one subject. */
-type Numbers = z.infer<typeof limitSchema>;
+type Numbers = v.InferOutput<typeof limitSchema>;
 
 /** A limit with another number; its burst grows and shrinks with it. */
 function overridden(each: Numbers, limit = each.limit): Numbers {
