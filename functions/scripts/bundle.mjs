@@ -35,9 +35,12 @@ const notices = await Promise.all(
     const { name, version, license } = JSON.parse(
       await readFile(path.resolve(root, folder, "package.json"), "utf8"),
     );
-    const file = (await readdir(path.resolve(root, folder))).find((each) => /^licen[cs]e/i.test(each));
-    const text = file ? await readFile(path.resolve(root, folder, file), "utf8") : "";
-    return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+    const files = (await readdir(path.resolve(root, folder))).filter((each) =>
+      /^(licen[cs]e|notice)/i.test(each),
+    );
+    if (files.length === 0) throw new Error(`${name} has no license file to pass on.`);
+    const texts = await Promise.all(files.map((file) => readFile(path.resolve(root, folder, file), "utf8")));
+    return `${name} ${version} (${license})\n\n${texts.map((text) => text.trim()).join("\n\n")}\n`;
   }),
 );
 await writeFile(path.join(outDir, "runtime.js.LICENSES.txt"), notices.join(`\n${"-".repeat(80)}\n\n`));

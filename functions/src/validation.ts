@@ -33,32 +33,46 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 /** Names that callers choose: they become parts of keys, and are written to logs. */
 export const CALLERS_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 
+/** So many fields that an object should not have are told of. */
+const MAX_UNKNOWN_FIELDS = 3;
+
+/** What a field is expected to be that a schema does not have. */
+const UNKNOWN_FIELD = "never";
+
 /**
  * A schema of an object with these fields and no others. The messages of schemas, `what` here, are written as the clause
  * behind "expected"; of a field that is missing its own schema's is shown.
  */
 export function onlyFields<const Entries extends v.ObjectEntries>(entries: Entries, what: string) {
-  return v.strictObject(entries, (issue): string => {
-    const field = issue.path?.[0]?.key as string | undefined;
-    if (field === undefined || issue.expected === UNKNOWN_FIELD) return what;
-    const { message } = entries[field] as { readonly message?: unknown };
+  const schema = v.object(entries, ({ path }): string => {
+    const field = path?.[0]?.key as string | undefined;
+    const { message } = (field === undefined ? {} : entries[field]) as { readonly message?: unknown };
     return typeof message === "string" ? message : what;
   });
+  return v.pipe(
+    v.custom<v.InferInput<v.ObjectSchema<Entries, undefined>>>(isMap, what),
+    v.rawTransform(({ dataset, addIssue, NEVER }): v.InferOutput<v.ObjectSchema<Entries, undefined>> => {
+      const input: Readonly<Record<string, unknown>> = dataset.value;
+      const { success, output, issues = [] } = v.safeParse(schema, input);
+      for (const { message, expected, path } of issues)
+        addIssue({ message, ...(expected !== null && { expected }), ...(path && { path }) });
+      const unknown = Object.keys(input).filter((key) => !Object.hasOwn(entries, key));
+      for (const key of unknown.slice(0, MAX_UNKNOWN_FIELDS)) {
+        const at = { type: "object", origin: "key", input, key, value: input[key] } as const;
+        addIssue({ message: what, expected: UNKNOWN_FIELD, path: [at] });
+      }
+      return success ? output : NEVER;
+    }),
+  );
 }
 
-/** Valibot's word for what it expects of a field that a schema does not have. */
-const UNKNOWN_FIELD = "never";
-
-/**
- * What a schema makes of a value, or one line per problem: the field, what was received and what is valid. Of several
- * problems of one field the first is told.
- */
+/** What a schema makes of a value, or one line per problem: the field, what was received and what is valid. */
 export function parse<Schema extends v.GenericSchema>(
   schema: Schema,
   input: unknown,
 ): { readonly output: v.InferOutput<Schema> } | { readonly problems: readonly string[] } {
-  const { success, output, issues } = v.safeParse(schema, input, { abortPipeEarly: true });
-  return success ? { output } : { problems: issues.map((issue) => describe(issue, input)) };
+  const { success, output, issues } = v.safeParse(schema, input);
+  return success ? { output } : { problems: [...new Set(issues.map((issue) => describe(issue, input)))] };
 }
 
 function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown): string {

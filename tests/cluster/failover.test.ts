@@ -121,15 +121,16 @@ test.each([
     expect(await service.check(ofVictim[0]!)).toMatchObject({ source: "firestore" });
     expect(performance.now() - checkedMs).toBeLessThan(TIMEOUT_MS + SLACK_MS);
     // A sync brings over what is on the others, and says that it could not do all.
-    const flush = () => sync.flushAll({ deadlineMs: Date.now() + 20_000 });
-    await expect(flush()).rejects.toThrow(RedisUnavailableError);
     const documentsOfOthers = IDS.filter((id) => !isOfVictim(id)).map((id) => collection.doc(id));
-    const bringOthers = async () => {
-      // What a busy machine kept the flush before from bringing, this one brings.
-      await flush().catch(() => {});
-      return (await target.db.getAll(...documentsOfOthers)).every((each) => each.get("aiCallsUsed") > 0);
-    };
-    await waitFor(bringOthers, { what: "what the others hold" });
+    let isBrought = false;
+    // What a busy machine keeps one flush from bringing, the next brings.
+    for (let flushes = 0; !isBrought && flushes < 5; flushes++) {
+      const flush = sync.flushAll({ deadlineMs: Date.now() + 20_000 });
+      await expect(flush).rejects.toThrow(RedisUnavailableError);
+      const documents = await target.db.getAll(...documentsOfOthers);
+      isBrought = documents.every((each) => each.get("aiCallsUsed") > 0);
+    }
+    expect(isBrought).toBe(true);
 
     await waitFor(
       () => {

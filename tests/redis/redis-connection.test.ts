@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import type { Redis } from "ioredis";
+import { Redis } from "ioredis";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { blockSubject } from "../../functions/src/redis/lua.generated";
@@ -141,6 +141,15 @@ test("a server that takes no connections costs the time limit for less than a se
   });
 });
 
+/** Commands are sent in microtasks, which end before this does. */
+const untilSent = () => new Promise<void>((resolve) => process.nextTick(resolve));
+
+/** Keeps this process from reading, as a handler does that computes. */
+function pause(ms: number): void {
+  const startedMs = performance.now();
+  while (performance.now() - startedMs < ms);
+}
+
 test("replies that arrive while this process pauses for longer than the time limit are answers", async () => {
   const { connection, ping, recorded } = connectTo(testRedisPort(), TIMEOUT_MS);
   await untilItAnswers(ping);
@@ -148,9 +157,41 @@ test("replies that arrive while this process pauses for longer than the time lim
   // In two, one after the other, whose limit is one of both.
   const sinceMs = performance.now();
   const inTwo = Array.from({ length: 10 }, () => connection.run((redis) => redis.ping(), sinceMs));
-  while (performance.now() - sinceMs < 2 * TIMEOUT_MS);
+  await untilSent();
+  pause(2 * TIMEOUT_MS);
   expect(await Promise.all([...inOneCommand, ...inTwo])).toEqual(Array.from({ length: 20 }, () => "PONG"));
   expect(recorded.events()).toEqual([]);
+});
+
+test("an operation is not sent after a pause in which its time ended while the connection was made", async () => {
+  const server = await ownRedis();
+  const direct = directTo(server.port);
+  const { connection, ping } = connectTo(server.port, TIMEOUT_MS);
+  const { info } = Redis.prototype;
+  // The last thing that is asked before a connection is ready.
+  jest.spyOn(Redis.prototype, "info").mockImplementationOnce(function (this: Redis, ...args: []) {
+    const reply = info.apply(this, args);
+    pause(2 * TIMEOUT_MS);
+    return reply;
+  });
+  const error = await failure(() => connection.run((redis) => redis.incr("counter")));
+  expect(error.outcome).toBe("not-executed");
+  await untilItAnswers(ping);
+  expect(await direct.get("counter")).toBeNull();
+});
+
+test("a script's text is not sent after a pause in which its time ended", async () => {
+  const server = await ownRedis();
+  const direct = directTo(server.port);
+  const { connection, ping } = connectTo(server.port, TIMEOUT_MS);
+  await untilItAnswers(ping);
+  const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
+  const failed = failure(() => runScript(connection, blockSubject, input));
+  await untilSent();
+  pause(2 * TIMEOUT_MS);
+  expect((await failed).outcome).toBe("not-executed");
+  await untilItAnswers(ping);
+  expect(await direct.exists("blocks")).toBe(0);
 });
 
 test("what an operation waits for ends too, soon after its caller has gone", async () => {

@@ -112,6 +112,10 @@ describe.each(NODE_VERSIONS)("with Node.js %s", (node) => {
       expect(modules.filter((file) => file.includes(`/node_modules/${library}/`))).toEqual([]);
       expect(notices).toContain(`${library} `);
     }
+    expect(notices).toContain("lru-cache ");
+    expect(notices.match(/Permission is hereby granted|Apache License|Blue Oak/g)!.length).toBeGreaterThan(
+      10,
+    );
   });
 
   test("it decides, also where no Redis answers", () => {

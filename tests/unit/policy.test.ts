@@ -158,6 +158,16 @@ test.each<[string, unknown, string]>([
     [{ ...POLICY, limits: [POLICY.limits[0], POLICY.limits[0]] }],
     "expected each algorithm and window once",
   ],
+  [
+    "a policy that is an array",
+    [[]],
+    "[0]: got []; expected a policy with only name, by, limits, onRedisFailure and overrides",
+  ],
+  [
+    "a limit that is a text",
+    [{ ...POLICY, limits: ["10 a minute"] }],
+    '[0].limits[0]: got "10 a minute"; expected a limit with only',
+  ],
   ["an unknown onRedisFailure", [{ ...POLICY, onRedisFailure: "retry" }], '[0].onRedisFailure: got "retry"'],
 ])("%s is refused, naming where", (_, policies, problem) => {
   expect(problemsOf(policies).join("\n")).toContain(problem);
@@ -167,6 +177,30 @@ test("all errors are reported at once", () => {
   expect(
     problemsOf([{ name: "", by: "x", limits: [{ algorithm: "fixed-window", limit: 1.5, windowMs: "1 q" }] }]),
   ).toHaveLength(4);
+  const limit = { algorithm: "fixed-window", limit: 1, burst: 2 };
+  expect(problemsOf([{ ...POLICY, limits: [limit], first: 1, second: 2 }])).toEqual([
+    "[0].limits[0].window: not set; expected one of window and windowMs",
+    "[0].limits[0].burst: got 2; expected burst with token-bucket only",
+    '[0]: got the unknown field "first"; expected a policy with only name, by, limits, onRedisFailure and overrides',
+    '[0]: got the unknown field "second"; expected a policy with only name, by, limits, onRedisFailure and overrides',
+  ]);
+});
+
+test.each([
+  ["2028-02-29T12:00:00Z", true],
+  ["2028-02-29T12:00:00.5+01:30", true],
+  ["2027-02-29T12:00:00Z", false],
+  ["2027-02-30T12:00:00Z", false],
+  ["2027-13-01T12:00:00Z", false],
+  ["2027-01-01 12:00:00Z", false],
+  ["2027-01-01T25:00:00Z", false],
+  ["2027-01-01T12:00:00", false],
+  ["2027-01-01T12:00:00+01", false],
+  ["2027-01-01", false],
+])("a block until %s: %s", (blockedUntil, isTime) => {
+  expect(problemsOf([{ ...POLICY, overrides: [{ subject: "a", blockedUntil }] }])).toHaveLength(
+    isTime ? 0 : 1,
+  );
 });
 
 test.each([

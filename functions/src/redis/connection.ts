@@ -140,18 +140,18 @@ export class RedisConnection implements RedisServers {
   }
 
   private async runWithin<T>(timeLeftMs: number, command: (redis: Redis) => Promise<T>): Promise<T> {
-    let abandoned = false;
+    const endsMs = performance.now() + timeLeftMs;
     let sent = false;
     const answer = async (): Promise<T> => {
       const redis = await this.connected();
-      if (abandoned) throw new Error("connected too late");
+      // Nobody waits any more, or the process has paused: what is not sent has no effect.
+      if (performance.now() >= endsMs) throw new TimeUpError(this.noReply);
       sent = true;
       return command(redis);
     };
     try {
       return await this.circuit.run(() => withDeadline(answer(), timeLeftMs, this.noReply));
     } catch (error) {
-      abandoned = true;
       throw this.toUnavailable(error as Error, sent);
     }
   }
