@@ -33,6 +33,8 @@ export interface Answers {
   /** Calls for which Firestore was needed and gave no answer, as the caller was told. */
   unavailable: number;
   slowestMs: number;
+  /** Of rate limits, which wait for nobody but Redis. */
+  slowestLimitMs: number;
 }
 
 /** One answer that came: of which store, and when, by `performance.now()`. */
@@ -47,6 +49,7 @@ const noAnswers = (): Answers => ({
   unknown: 0,
   unavailable: 0,
   slowestMs: 0,
+  slowestLimitMs: 0,
 });
 const any = <T>(values: readonly T[]): T => values[randomInt(values.length)]!;
 const chance = (probability: number): boolean => Math.random() < probability;
@@ -154,7 +157,9 @@ export class Callers {
     const tally = any(this.#tallies);
     const { rateLimiter } = this.#stage.instances[instance]!;
     tally.begin();
+    const askedMs = performance.now();
     const { answer } = await this.#ask(() => rateLimiter.check(tally.policy.name, tally.subject));
+    this.answers.slowestLimitMs = Math.max(this.answers.slowestLimitMs, performance.now() - askedMs);
     if (answer) this.#judge(tally.decided(instance, answer));
     else this.#judge(["a rate limit had no answer"]);
   }

@@ -31,6 +31,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (result: Result) => stri
   ["Doubled", ({ doubled }) => count(doubled)],
   ["Beyond limit", ({ overrun }) => count(overrun)],
   ["Slowest ms", ({ slowestMs }) => milliseconds(slowestMs)],
+  ["Slowest rate limit ms", ({ slowestLimitMs }) => milliseconds(slowestLimitMs)],
   ["Recovery ms", ({ recoveryMs }) => milliseconds(recoveryMs)],
 ];
 
