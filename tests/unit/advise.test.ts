@@ -193,19 +193,3 @@ test("the picture has the costs side by side, and where they meet as the load gr
     rmSync(folder, { recursive: true });
   }
 });
-
-test("policies are validated and explained", async () => {
-  const environment = {
-    RATE_LIMIT_POLICIES:
-      '[{"name":"ai-chat","by":"uid","limits":[{"algorithm":"sliding-window","limit":10,"window":"1 m"}]}]',
-  };
-  expect(await runCommand(["policies", "explain"], { environment })).toMatchObject({
-    exitCode: 0,
-    output: "ai-chat  each uid: 10 per 60 s (sliding-window); without Redis: local\n",
-  });
-  const bad = await runCommand(["policies", "validate"], {
-    environment: { RATE_LIMIT_POLICIES: '[{"name":1}]' },
-  });
-  expect(bad.exitCode).toBe(1);
-  expect(bad.output).toContain("[0].name: got 1");
-});
