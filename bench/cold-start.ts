@@ -7,6 +7,9 @@
  *   firebase-functions that initialises firebase-admin and its Firestore client? (at most 1.25 times)
  * - extension.first-call, kit.first-call: and to load it and answer its first call, which opens the connection to Redis?
  *   The bare callable asks nobody. (at most 1.25 times)
+ * - checkQuota.*, consumeQuota.*: the same for these callables of the kit, with a quota in Redis and in MODE redis-primary,
+ *   so that Redis alone is asked. The caller is signed in; the token is read, not verified, which takes Google's keys.
+ *   (at most 1.25 times)
  * - sdk.load, sdk.first-call: the same for the SDK, and for an app's callable that checks a quota with it. (at most 1.25
  *   times)
  *
@@ -50,6 +53,21 @@ const rateLimited = {
   data: { policy: POLICY.name },
   env: { ...env, FUNCTION_TARGET: CALLABLE },
 };
+const PROVIDER = "provider-1";
+/** A callable of the kit that a signed-in provider calls. */
+const ofQuotas = (name: string) => ({
+  file: INDEX,
+  function: name,
+  data: { providerId: PROVIDER },
+  uid: PROVIDER,
+  env: {
+    ...env,
+    MODE: "redis-primary",
+    FUNCTION_TARGET: name,
+    FIREBASE_DEBUG_MODE: "true",
+    FIREBASE_DEBUG_FEATURES: JSON.stringify({ skipTokenVerification: true }),
+  },
+});
 const app = (name: string) => ({
   file: fromHere(`cold-start/${name}.cjs`),
   function: "answer",
@@ -60,6 +78,8 @@ const app = (name: string) => ({
 const kinds = {
   extension: { ...rateLimited, env: { ...rateLimited.env, EXT_INSTANCE_ID: "redis-quota" } },
   kit: rateLimited,
+  checkQuota: ofQuotas("checkQuota"),
+  consumeQuota: ofQuotas("consumeQuota"),
   sdk: app("sdk-callable"),
   bare: app("bare-callable"),
   withoutFirestore: app("callable-without-firestore"),
@@ -77,7 +97,7 @@ async function measureAll(): Promise<Record<Kind, InstanceCosts>> {
 
 async function compare(table: ComparisonTable, peer: Kind, goal: typeof GOAL | undefined): Promise<void> {
   table.printHeader();
-  for (const kind of ["extension", "kit", "sdk"] as const) {
+  for (const kind of ["extension", "kit", "checkQuota", "consumeQuota", "sdk"] as const) {
     for (const cost of ["load", "first-call"] as const) {
       await table.compare(
         { name: `${kind}.${cost}`, unit: "ms", goal },
@@ -98,7 +118,7 @@ try {
   const parts = assembleQuotaParts({ redisPort: redis.port, collectionPath: "providers" });
   const nowMs = Date.now();
   const quota = { used: 0, limit: 100 };
-  await parts.redisStore.apply("provider-1", {
+  await parts.redisStore.apply(PROVIDER, {
     quota,
     version: nowMs * 1000,
     asOfMs: nowMs,

@@ -3,9 +3,10 @@
  *
  * Usage: npm run pack
  *
- * Prints where the tarball is. The folder that it was packed from stays beside it.
+ * Prints where the tarball is, and to stderr how many files it has and its size. The folder that it was packed from stays
+ * beside it.
  */
-import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NODE, npm, ROOT, runQuietly } from "./processes.mjs";
 
@@ -55,4 +56,9 @@ async function writeShrinkwrap({ name, version, license, dependencies, engines }
   await rename(join(CONTENT, "package-lock.json"), join(CONTENT, "npm-shrinkwrap.json"));
 }
 
-console.log(await pack());
+const tarball = await pack();
+const files = (await readdir(CONTENT, { recursive: true, withFileTypes: true })).filter((each) =>
+  each.isFile(),
+);
+console.error(`${files.length} files, ${Math.round((await stat(tarball)).size / 1024)} KiB packed`);
+console.log(tarball);

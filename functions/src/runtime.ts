@@ -1,6 +1,6 @@
 /**
  * What the deployed functions run. The build makes one file of this, of all that it imports and of the libraries behind
- * that (scripts/bundle.mjs): a new instance reads and compiles that in a third of the time that its many parts take.
+ * that (scripts/bundle.mjs): a new instance reads and compiles that sooner than its many parts.
  */
 export { context } from "./context";
 export { backfillQuotas } from "./handlers/backfill-quotas";

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import { CallControls } from "../../emulator/firestore/controls.ts";
+import type { Advice, Figures } from "../../functions/src/cli/advice";
 import type { Finding } from "../../functions/src/cli/finding";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
@@ -287,6 +289,43 @@ test("inspect shows both stores of a provider, and sync brings one to the other"
   const allowed = await run(["policies", "try", "chat", "ada", "--count"], environment);
   expect(allowed).toMatchObject({ exitCode: 0, output: expect.stringMatching(/allowed +true/) as string });
   expect((await run(["policies", "try", "chat", "ada"], environment)).exitCode).toBe(1);
+});
+
+describe("advise --sample", () => {
+  test("counts the documents and times reads of them, in place of what was not told", async () => {
+    const environment = installation();
+    await Promise.all(
+      ["ada", "bob", "eve"].map((id) => provider(environment, id).set({ aiCallsUsed: 1, aiCallsLimit: 10 })),
+    );
+    const adviseBy = async (...args: string[]) => {
+      const { exitCode, output } = await run(["--json", "advise", "--sample", ...args], environment);
+      expect(exitCode).toBe(0);
+      return JSON.parse(output) as Advice & { readonly figures: Figures };
+    };
+    const sampled = await adviseBy();
+    expect(sampled.figures).toMatchObject({ providers: 3, p95Ms: expect.any(Number) as number });
+    const [providers, reads, p95] = sampled.indicators;
+    expect(providers).toMatchObject({ value: 3, reached: false });
+    expect(reads).not.toHaveProperty("value");
+    const { p95Ms } = sampled.figures;
+    expect(p95).toMatchObject({ value: p95Ms, reached: p95Ms! > 200 });
+    expect(sampled.instance).toEqual({ tier: "basic", sizeGb: 1, perMonth: 35 });
+    const { figures } = await adviseBy("--providers", "800", "--p95-ms", "201");
+    expect(figures).toMatchObject({ providers: 800, p95Ms: 201 });
+  });
+
+  test("the P95 is that of Firestore's reads", async () => {
+    const environment = installation();
+    await provider(environment, "ada").set({ aiCallsUsed: 1, aiCallsLimit: 10 });
+    const calls = new CallControls(target.address);
+    await calls.set({ methods: ["RunQuery"], delayMs: 210 });
+    try {
+      const { output } = await run(["advise", "--sample"], environment);
+      expect(output).toMatch(/check P95 \(ms\) +\d+ +200 +reached \(critical\)/);
+    } finally {
+      await calls.clear();
+    }
+  });
 });
 
 test("a dead Redis is an error in one line, and exit code 1; bad usage is 2; help is 0", async () => {

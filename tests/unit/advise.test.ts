@@ -2,10 +2,18 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { advise, costOf, instanceFor, type Advice, type Workload } from "../../functions/src/cli/advice";
+import {
+  advise,
+  costOf,
+  instanceFor,
+  PRICES,
+  type Advice,
+  type Figures,
+  type Workload,
+} from "../../functions/src/cli/advice";
 import { runCommand } from "../harness/run-cli.ts";
 
-const SMALL: Workload = {
+const SMALL: Figures & Workload = {
   providers: 100,
   readsPerDay: 10_000,
   callsPerDay: 10_000,
@@ -23,6 +31,46 @@ test("recommends by the guide's indicators", () => {
   expect(advise({ ...SMALL, firestoreCost: 51 }).recommendation).toBe("dual-write");
   expect(advise({ ...SMALL, p95Ms: 201 }).recommendation).toBe("redis-primary");
   expect(advise({ ...SMALL, p95Ms: 200, firestoreCost: 50 }).recommendation).toBe("stay");
+});
+
+test("what is not told is neither reached nor not, and is named beside a recommendation that it could change", () => {
+  const { providers, ttlSeconds, syncsPerDay, highAvailability } = SMALL;
+  const few = { providers, ttlSeconds, syncsPerDay, highAvailability };
+  const advice = advise(few);
+  expect(advice.indicators.map(({ value, reached }) => [value, reached])).toEqual([
+    [100, false],
+    [undefined, undefined],
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+  expect(advice).toMatchObject({
+    recommendation: "stay",
+    reason:
+      "No indicator is reached. Not told: Firestore reads a day, check P95 (ms), Firestore dollars a month.",
+    costs: [],
+    readsSavedShare: undefined,
+    breakEvenFactor: undefined,
+  });
+  expect(advise({ ...few, providers: 500 })).toMatchObject({
+    recommendation: "dual-write",
+    reason: expect.stringContaining("Not told: Firestore reads a day, check P95 (ms)") as unknown,
+  });
+  expect(advise({ ...few, p95Ms: 201 }).reason).not.toContain("Not told");
+  expect(advise(SMALL).reason).toBe("No indicator is reached.");
+});
+
+test("the dollars are the bill, or else what staying costs", () => {
+  const { firestoreCost, providers, ...unbilled } = SMALL;
+  const dollars = (figures: Figures) => advise(figures).indicators[3];
+  expect(dollars(SMALL)).toMatchObject({ value: firestoreCost, reached: false });
+  expect(dollars({ ...unbilled, providers })).toMatchObject({ value: 0, reached: false });
+  const million = { ...unbilled, readsPerDay: 1_000_000, callsPerDay: 1_000_000 };
+  const advice = advise(million);
+  expect(advice.costs.map(({ option }) => option)).toEqual(["stay"]);
+  expect(advice.instance).toBeUndefined();
+  expect(dollars(million)!.value).toBeCloseTo(70.02, 6);
+  expect(dollars(million)!.reached).toBe(true);
+  expect(dollars({ ...million, firestoreCost: 50 })).toMatchObject({ value: 50, reached: false });
 });
 
 test.each([
@@ -75,8 +123,32 @@ test("the command shows indicators, costs and a chart, and needs no settings", a
   expect(output).toMatch(/basic +1 GB +\$35\.00 +1000 providers +<- yours\n/);
   expect(output).toMatch(/standard +1 GB +\$70\.00 +1000 providers, with a replica\n/);
   expect(output).toMatch(/redis-primary +█+ +\$\d+\.\d\d/);
-  expect(output).toContain("list prices of 2025");
+  expect(output).toMatch(/Firestore dollars a month +60 +50 +reached \(evaluate\)/);
+  expect(output).toContain(`Prices: ${PRICES.asOf}.`);
   expect((await runCommand(["advise", "--p95-ms", "fast"])).exitCode).toBe(2);
+});
+
+test("the command shows what it was not told, and does not advise without a figure", async () => {
+  for (const args of [[], ["--ha"], ["--calls-per-day", "5000"]]) {
+    expect(await runCommand(["advise", ...args])).toEqual({
+      exitCode: 2,
+      output: "",
+      errors:
+        "advise: no figure given; expected one or more of --providers, --reads-per-day, --p95-ms and " +
+        "--firestore-cost, or --sample\n",
+    });
+  }
+  const slow = await runCommand(["advise", "--p95-ms", "240"]);
+  expect(slow.exitCode).toBe(0);
+  expect(slow.output).toMatch(/concurrent providers +not told +500\n/);
+  expect(slow.output).toMatch(/Firestore dollars a month +not told +50\n/);
+  expect(slow.output).toContain("The costs need --reads-per-day.");
+  expect(slow.output).not.toContain("Memorystore");
+  const many = await runCommand(["advise", "--reads-per-day", "1000000"]);
+  expect(many.output).toMatch(/Firestore dollars a month +70\.02 +50 +reached \(evaluate\)/);
+  expect(many.output).toMatch(/stay +\$17\.10 +\$52\.92 +\$0\.00 +\$0\.00 +\$70\.02\n/);
+  expect(many.output).toContain("The costs with Redis need --providers, or --sample.");
+  expect(many.output).not.toContain("dual-write  ");
 });
 
 test("prices of one's own take the place of the list's", async () => {
@@ -94,7 +166,7 @@ test("prices of one's own take the place of the list's", async () => {
   const text = await runCommand(["advise", ...figures, ...own]);
   expect(text.output).toContain("redis-primary reads 36 % fewer documents");
   expect(text.output).toMatch(/basic +8 GB +\$160\.00 +beyond the guide's table +<- yours/);
-  expect(text.output).toContain("your prices, else list prices of 2025");
+  expect(text.output).toContain(`Prices: your prices, else ${PRICES.asOf}.`);
 });
 
 test("the picture has the costs side by side, and where they meet as the load grows", async () => {
@@ -107,28 +179,17 @@ test("the picture has the costs side by side, and where they meet as the load gr
     expect(svg.match(/<polyline/g)).toHaveLength(3);
     expect(svg).toMatch(/break-even: \d+\.\d times</);
     expect(svg).not.toMatch(/NaN|Infinity/);
-    const elsewhere = await runCommand(["advise", "--svg", path.join(folder, "none", "costs.svg")]);
+    const nowhere = path.join(folder, "none", "costs.svg");
+    const elsewhere = await runCommand(["advise", ...figures, "--svg", nowhere]);
     expect(elsewhere).toMatchObject({
       exitCode: 2,
       errors: expect.stringMatching(/^--svg: ENOENT/) as string,
     });
+    expect(await runCommand(["advise", "--providers", "800", "--svg", file])).toMatchObject({
+      exitCode: 2,
+      errors: "--svg: the costs need --reads-per-day, and --providers or --sample\n",
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }
-});
-
-test("policies are validated and explained", async () => {
-  const environment = {
-    RATE_LIMIT_POLICIES:
-      '[{"name":"ai-chat","by":"uid","limits":[{"algorithm":"sliding-window","limit":10,"window":"1 m"}]}]',
-  };
-  expect(await runCommand(["policies", "explain"], { environment })).toMatchObject({
-    exitCode: 0,
-    output: "ai-chat  each uid: 10 per 60 s (sliding-window); without Redis: local\n",
-  });
-  const bad = await runCommand(["policies", "validate"], {
-    environment: { RATE_LIMIT_POLICIES: '[{"name":1}]' },
-  });
-  expect(bad.exitCode).toBe(1);
-  expect(bad.output).toContain("[0].name: got 1");
 });

@@ -128,6 +128,13 @@ function checkFilter(filter: string): void {
   expect(filter).toContain('resource.type = "redis_instance"');
 }
 
+test.each(["POSTINSTALL.md", "docs/operations.md"])("%s names metrics of Memorystore that exist", (file) => {
+  const text = readFileSync(path.join(ROOT, "..", file), "utf8");
+  const named = text.match(/(?<=`)redis\.googleapis\.com\/[^`]+(?=`)/g) ?? [];
+  expect(named.length).toBeGreaterThan(2);
+  for (const metric of named) expect(MEMORYSTORE).toContain(metric);
+});
+
 test.each(alerts)(
   "the alert %s asks for metrics that exist, and operations.md says what to do",
   (name, alert) => {

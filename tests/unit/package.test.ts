@@ -42,6 +42,7 @@ beforeAll(() => {
   const tarball = execFileSync(process.execPath, ["scripts/pack.mjs"], {
     cwd: ROOT,
     encoding: "utf8",
+    stdio: "pipe",
   }).trim();
   files = execFileSync("tar", ["tzf", tarball], { encoding: "utf8" })
     .trim()

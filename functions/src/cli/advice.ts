@@ -1,6 +1,6 @@
 /** Prices in US dollars; those of Redis and the connector are a month's. */
 export interface Prices {
-  /** When they were published, or that they are the user's own. */
+  /** Whose they are and of when, as far as that is known. */
   readonly asOf: string;
   readonly readsPer100k: number;
   readonly writesPer100k: number;
@@ -12,11 +12,12 @@ export interface Prices {
 }
 
 /**
- * List prices as published in 2025: firebase.google.com/docs/firestore/pricing (a multi-region; the default database
- * alone has free reads and writes) and, for Memorystore, the migration guide.
+ * Firestore's are list prices as published in 2025, of which the month was not noted: firebase.google.com/docs/firestore/pricing
+ * (a multi-region; the default database alone has free reads and writes). Memorystore's are the migration guide's, which
+ * has no date.
  */
 export const PRICES: Prices = {
-  asOf: "list prices of 2025",
+  asOf: "Firestore's multi-region list prices of 2025, Memorystore's of the migration guide, which has no date",
   readsPer100k: 0.06,
   writesPer100k: 0.18,
   freeReadsPerDay: 50_000,
@@ -41,21 +42,30 @@ export interface Workload {
   readonly providers: number;
   readonly readsPerDay: number;
   readonly callsPerDay: number;
-  readonly p95Ms: number;
-  /** The Firestore bill, dollars a month. */
-  readonly firestoreCost: number;
   readonly ttlSeconds: number;
   readonly syncsPerDay: number;
   /** Whether Redis is to have a replica. */
   readonly highAvailability: boolean;
 }
 
+/** What is told of an app; what is undefined is not known. */
+export interface Figures extends Omit<Workload, "providers" | "readsPerDay" | "callsPerDay"> {
+  readonly providers?: number | undefined;
+  readonly readsPerDay?: number | undefined;
+  /** As many as reads if undefined. */
+  readonly callsPerDay?: number | undefined;
+  readonly p95Ms?: number | undefined;
+  /** The Firestore bill, dollars a month; what staying costs if undefined. */
+  readonly firestoreCost?: number | undefined;
+}
+
 /** One of the guide's indicators, beside what the app has. */
 export interface Indicator {
   readonly name: string;
-  readonly value: number;
+  /** Undefined if it was not told; then `reached` is, too. */
+  readonly value: number | undefined;
   readonly threshold: number;
-  readonly reached: boolean;
+  readonly reached: boolean | undefined;
   readonly weight: "recommended" | "critical" | "evaluate";
 }
 
@@ -77,22 +87,47 @@ export interface Advice {
   readonly indicators: readonly Indicator[];
   readonly recommendation: Option;
   readonly reason: string;
-  readonly instance: {
-    readonly tier: "basic" | "standard";
-    readonly sizeGb: number;
-    readonly perMonth: number;
-  };
+  /** Undefined if the number of providers was not told. */
+  readonly instance: Instance | undefined;
+  /** Of what can be computed: of nothing without the reads a day, of staying alone without the number of providers. */
   readonly costs: readonly Cost[];
-  /** The part of the billed reads that redis-primary does without; negative if it has more. */
-  readonly readsSavedShare: number;
+  /** The part of the billed reads that redis-primary does without; negative if it has more. Undefined without its costs. */
+  readonly readsSavedShare: number | undefined;
   /** How many times as many checks and calls make redis-primary as cheap as staying; undefined for never. */
   readonly breakEvenFactor: number | undefined;
   readonly prices: Prices;
 }
 
-/** What the guide's indicators, and the prices, say about a workload. */
-export function advise(workload: Workload, prices: Prices = PRICES): Advice {
-  const indicators = assess(workload);
+/** A size of Memorystore; dollars a month. */
+export interface Instance {
+  readonly tier: "basic" | "standard";
+  readonly sizeGb: number;
+  readonly perMonth: number;
+}
+
+/** What the guide's indicators, and the prices, say about an app. */
+export function advise(figures: Figures, prices: Prices = PRICES): Advice {
+  const { providers, readsPerDay, callsPerDay = readsPerDay, ...rest } = figures;
+  const isKnown = readsPerDay !== undefined && callsPerDay !== undefined;
+  // What staying costs does not depend on the number of providers.
+  const workload = isKnown ? { ...rest, providers: providers ?? 0, readsPerDay, callsPerDay } : undefined;
+  const options: Option[] = providers === undefined ? ["stay"] : ["stay", "dual-write", "redis-primary"];
+  const costs = workload ? options.map((option) => costOf(option, workload, { prices })) : [];
+  const [stay, , primary] = costs;
+  const indicators = assess(figures, stay?.total);
+  return {
+    indicators,
+    ...recommend(indicators),
+    instance: providers === undefined ? undefined : instanceFor({ ...rest, providers }, prices),
+    costs,
+    readsSavedShare:
+      stay && primary && (stay.readsPerDay === 0 ? 0 : 1 - primary.readsPerDay / stay.readsPerDay),
+    breakEvenFactor: workload && primary && breakEven(workload, prices),
+    prices,
+  };
+}
+
+function recommend(indicators: readonly Indicator[]): Pick<Advice, "recommendation" | "reason"> {
   const reached = (name: string) => indicators.some((each) => each.name === name && each.reached);
   const slow = reached("check P95 (ms)");
   const many = reached("Firestore reads a day");
@@ -105,34 +140,27 @@ export function advise(workload: Workload, prices: Prices = PRICES): Advice {
       : any
         ? "An indicator is reached; dual-write is the safe first step."
         : "No indicator is reached.";
-  const costs = (["stay", "dual-write", "redis-primary"] as const).map((option) =>
-    costOf(option, workload, { prices }),
-  );
-  const [stay, , primary] = costs;
-  return {
-    indicators,
-    recommendation,
-    reason,
-    instance: instanceFor(workload, prices),
-    costs,
-    readsSavedShare: stay!.readsPerDay === 0 ? 0 : 1 - primary!.readsPerDay / stay!.readsPerDay,
-    breakEvenFactor: breakEven(workload, prices),
-    prices,
-  };
+  const unknown = indicators.filter(({ value }) => value === undefined).map(({ name }) => name);
+  const isOpen = !slow && unknown.length > 0;
+  return { recommendation, reason: isOpen ? `${reason} Not told: ${unknown.join(", ")}.` : reason };
 }
 
-function assess({ providers, readsPerDay, p95Ms, firestoreCost }: Workload): Indicator[] {
+function assess(
+  { providers, readsPerDay, p95Ms, firestoreCost }: Figures,
+  stayCost: number | undefined,
+): Indicator[] {
+  const dollars = firestoreCost ?? stayCost;
   const rows = [
-    ["concurrent providers", providers, 500, providers >= 500, "recommended"],
-    ["Firestore reads a day", readsPerDay, 50_000, readsPerDay >= 50_000, "critical"],
-    ["check P95 (ms)", p95Ms, 200, p95Ms > 200, "critical"],
-    ["Firestore dollars a month", firestoreCost, 50, firestoreCost > 50, "evaluate"],
+    ["concurrent providers", providers, 500, (value: number) => value >= 500, "recommended"],
+    ["Firestore reads a day", readsPerDay, 50_000, (value: number) => value >= 50_000, "critical"],
+    ["check P95 (ms)", p95Ms, 200, (value: number) => value > 200, "critical"],
+    ["Firestore dollars a month", dollars, 50, (value: number) => value > 50, "evaluate"],
   ] as const;
   return rows.map(([name, value, threshold, isReached, weight]) => ({
     name,
     value,
     threshold,
-    reached: isReached,
+    reached: value === undefined ? undefined : isReached(value),
     weight,
   }));
 }
@@ -141,7 +169,7 @@ function assess({ providers, readsPerDay, p95Ms, firestoreCost }: Workload): Ind
 export function instanceFor(
   { providers, highAvailability }: Pick<Workload, "providers" | "highAvailability">,
   prices: Prices = PRICES,
-): Advice["instance"] {
+): Instance {
   const sizeGb = providers <= 1000 ? 1 : Math.max(2, Math.ceil(providers / 2500));
   const tier = highAvailability ? "standard" : "basic";
   const perGb = highAvailability ? prices.standardPerGb : prices.basicPerGb;

@@ -2,7 +2,16 @@ import { writeFileSync } from "node:fs";
 
 import type { Command } from "commander";
 
-import { advise, INSTANCES, PRICES, type Advice, type Prices, type Workload } from "./advice";
+import {
+  advise,
+  INSTANCES,
+  PRICES,
+  type Advice,
+  type Figures,
+  type Instance,
+  type Prices,
+  type Workload,
+} from "./advice";
 import { costsSvg } from "./costs-svg";
 import { UsageError, type Cli } from "./cli";
 import { number } from "./options";
@@ -13,10 +22,10 @@ const SAMPLED_READS = 20;
 
 interface Options {
   readonly providers?: number;
-  readonly readsPerDay: number;
+  readonly readsPerDay?: number;
   readonly callsPerDay?: number;
   readonly p95Ms?: number;
-  readonly firestoreCost: number;
+  readonly firestoreCost?: number;
   readonly ttlSeconds: number;
   readonly syncsPerDay: number;
   readonly ha?: boolean;
@@ -34,14 +43,18 @@ export function addAdvise(program: Command, cli: Cli): void {
     .command("advise")
     .description("Say whether Redis is worth it: the guide's indicators, a size, and the costs side by side.")
     .option("--providers <n>", "concurrent providers", number("--providers"))
-    .option("--reads-per-day <n>", "Firestore reads a day for checks", number("--reads-per-day"), 0)
+    .option("--reads-per-day <n>", "Firestore reads a day for checks", number("--reads-per-day"))
     .option(
       "--calls-per-day <n>",
       "consumed calls a day, a write each; as many as reads if absent",
       number("--calls-per-day"),
     )
     .option("--p95-ms <n>", "95th percentile of a check", number("--p95-ms"))
-    .option("--firestore-cost <dollars>", "Firestore's bill a month", number("--firestore-cost"), 0)
+    .option(
+      "--firestore-cost <dollars>",
+      "Firestore's bill a month; what the reads and calls cost if absent",
+      number("--firestore-cost"),
+    )
     .option("--ttl-seconds <n>", "QUOTA_TTL_SECONDS", number("--ttl-seconds"), 300)
     .option("--syncs-per-day <n>", "as SYNC_SCHEDULE says", number("--syncs-per-day"), 288)
     .option("--ha", "with a replica: Memorystore's standard tier")
@@ -53,25 +66,30 @@ export function addAdvise(program: Command, cli: Cli): void {
     .option("--price-connector <dollars>", "of the connector a month", number("--price-connector"))
     .addHelpText(
       "after",
-      "\nExamples:\n  npx firestore-redis-quota advise --providers 800 --reads-per-day 120000 --p95-ms 240 --firestore-cost 60" +
+      "\nExamples:\n  npx firestore-redis-quota advise --providers 800 --reads-per-day 120000 --p95-ms 240" +
         "\n  npx firestore-redis-quota advise --sample --reads-per-day 120000 --svg costs.svg" +
         "\n  npx firestore-redis-quota advise --providers 800 --reads-per-day 9000000 --price-reads 0.03 --price-writes 0.09",
     )
     .action(async (options: Options) => {
-      const measured = options.sample ? await measure(command, cli) : { providers: 0, p95Ms: 0 };
-      const workload: Workload = {
-        providers: options.providers ?? measured.providers,
+      const measured = options.sample ? await measure(command, cli) : undefined;
+      const figures: Figures = {
+        providers: options.providers ?? measured?.providers,
         readsPerDay: options.readsPerDay,
         callsPerDay: options.callsPerDay ?? options.readsPerDay,
-        p95Ms: options.p95Ms ?? measured.p95Ms,
+        p95Ms: options.p95Ms ?? measured?.p95Ms,
         firestoreCost: options.firestoreCost,
         ttlSeconds: options.ttlSeconds,
         syncsPerDay: options.syncsPerDay,
         highAvailability: options.ha ?? false,
       };
-      const advice = advise(workload, pricesOf(options));
-      if (options.svg !== undefined) writeSvg(options.svg, costsSvg(advice, workload));
-      cli.print(command, { workload, ...advice }, () => describe(advice, workload));
+      const advice = advise(figures, pricesOf(options));
+      if (advice.indicators.every(({ value }) => value === undefined))
+        throw new UsageError(
+          "advise: no figure given; expected one or more of --providers, --reads-per-day, --p95-ms and " +
+            "--firestore-cost, or --sample",
+        );
+      if (options.svg !== undefined) writeSvg(options.svg, advice, figures);
+      cli.print(command, { figures, ...advice }, () => describe(advice, figures));
     });
 }
 
@@ -79,7 +97,7 @@ function pricesOf({ priceReads, priceWrites, priceRedisGb, priceConnector }: Opt
   const own = [priceReads, priceWrites, priceRedisGb, priceConnector].some((price) => price !== undefined);
   return {
     ...PRICES,
-    ...(own && { asOf: "your prices, else list prices of 2025" }),
+    ...(own && { asOf: `your prices, else ${PRICES.asOf}` }),
     readsPer100k: priceReads ?? PRICES.readsPer100k,
     writesPer100k: priceWrites ?? PRICES.writesPer100k,
     basicPerGb: priceRedisGb ?? PRICES.basicPerGb,
@@ -88,9 +106,12 @@ function pricesOf({ priceReads, priceWrites, priceRedisGb, priceConnector }: Opt
   };
 }
 
-function writeSvg(file: string, svg: string): void {
+function writeSvg(file: string, advice: Advice, figures: Figures): void {
+  const { providers, readsPerDay, callsPerDay = readsPerDay } = figures;
+  if (providers === undefined || readsPerDay === undefined || callsPerDay === undefined)
+    throw new UsageError("--svg: the costs need --reads-per-day, and --providers or --sample");
   try {
-    writeFileSync(file, svg);
+    writeFileSync(file, costsSvg(advice, { ...figures, providers, readsPerDay, callsPerDay }));
   } catch (error) {
     throw new UsageError(`--svg: ${(error as Error).message}`);
   }
@@ -116,44 +137,66 @@ async function measure(
 
 const dollars = (value: number) => `$${value.toFixed(2)}`;
 
-function describe(advice: Advice, workload: Workload): string {
-  const { readsPerDay, callsPerDay, ttlSeconds, syncsPerDay } = workload;
-  const { indicators, recommendation, reason, costs, readsSavedShare, breakEvenFactor, prices } = advice;
+function describe(advice: Advice, figures: Figures): string {
+  const { indicators, recommendation, reason, instance, prices } = advice;
   const indicatorRows = indicators.map(({ name, value, threshold, reached, weight }) => [
     name,
-    String(value),
+    value === undefined ? "not told" : String(Math.round(100 * value) / 100),
     String(threshold),
-    reached ? `reached (${weight})` : "not reached",
+    reached === undefined ? "" : reached ? `reached (${weight})` : "not reached",
   ]);
+  const parts = [
+    table([["Indicator", "Yours", "Guide's", ""], ...indicatorRows]),
+    `Recommendation: ${recommendation}. ${reason}`,
+    ...(instance ? [describeInstances(instance, prices)] : []),
+    describeCosts(advice, figures),
+  ];
+  return parts.join("\n\n");
+}
+
+function describeCosts(advice: Advice, figures: Figures): string {
+  const { providers, readsPerDay, callsPerDay = readsPerDay, ttlSeconds, syncsPerDay } = figures;
+  const { costs, prices } = advice;
+  if (readsPerDay === undefined || callsPerDay === undefined) return "The costs need --reads-per-day.";
   const costRows = costs.map((each) => [
     each.option,
     ...[each.reads, each.writes, each.redis, each.connector, each.total].map(dollars),
   ]);
   return [
-    table([["Indicator", "Yours", "Guide's", ""], ...indicatorRows]),
-    "",
-    `Recommendation: ${recommendation}. ${reason}`,
-    "",
-    describeInstances(advice),
-    "",
     table([["Dollars a month", "reads", "writes", "Redis", "connector", "total"], ...costRows]),
     "",
     barChart(costs.map(({ option, total }) => ({ label: option, value: total }))),
     "",
+    ...(providers === undefined
+      ? ["The costs with Redis need --providers, or --sample."]
+      : compare(advice, { providers, readsPerDay, callsPerDay, ttlSeconds })),
+    ...(figures.firestoreCost === undefined
+      ? ["Firestore dollars a month, above, is what staying costs; --firestore-cost takes your bill."]
+      : []),
+    `Assumed: ${readsPerDay} reads and ${callsPerDay} calls a day; quotas kept ${ttlSeconds} s; ${syncsPerDay} syncs a day; ` +
+      `${dollars(prices.readsPer100k)} and ${dollars(prices.writesPer100k)} for 100,000 reads and writes beyond ` +
+      `${prices.freeReadsPerDay} and ${prices.freeWritesPerDay} free a day; functions and traffic left out.`,
+    `Prices: ${prices.asOf}.`,
+  ].join("\n");
+}
+
+type Load = Pick<Workload, "providers" | "readsPerDay" | "callsPerDay" | "ttlSeconds">;
+
+/** Redis beside staying. */
+function compare({ readsSavedShare = 0, breakEvenFactor }: Advice, load: Load): string[] {
+  const { readsPerDay, callsPerDay } = load;
+  return [
     `redis-primary reads ${Math.abs(100 * readsSavedShare).toFixed(0)} % ${readsSavedShare < 0 ? "more" : "fewer"} documents than staying does.`,
-    ...adviseTtl(workload),
+    ...adviseTtl(load),
     breakEvenFactor === undefined
       ? "At no load is redis-primary as cheap as staying."
       : `Break-even: redis-primary is as cheap as staying at ${breakEvenFactor.toFixed(1)} times this load, ` +
         `${Math.round(readsPerDay * breakEvenFactor)} reads and ${Math.round(callsPerDay * breakEvenFactor)} calls a day.`,
-    `Assumed: ${readsPerDay} reads and ${callsPerDay} calls a day; quotas kept ${ttlSeconds} s; ${syncsPerDay} syncs a day; ` +
-      `${dollars(prices.readsPer100k)} and ${dollars(prices.writesPer100k)} for 100,000 reads and writes beyond ` +
-      `${prices.freeReadsPerDay} and ${prices.freeWritesPerDay} free a day; ${prices.asOf}; functions and traffic left out.`,
-  ].join("\n");
+  ];
 }
 
 /** Where a quota has mostly expired before it is asked for again, Redis saves little. */
-function adviseTtl({ providers, readsPerDay, ttlSeconds }: Workload): string[] {
+function adviseTtl({ providers, readsPerDay, ttlSeconds }: Load): string[] {
   const intervalSeconds = Math.round((providers * 86_400) / Math.max(1, readsPerDay));
   if (intervalSeconds < ttlSeconds / 2) return [];
   return [
@@ -163,7 +206,7 @@ function adviseTtl({ providers, readsPerDay, ttlSeconds }: Workload): string[] {
 }
 
 /** The guide's table, with the instance that fits. */
-function describeInstances({ instance, prices }: Advice): string {
+function describeInstances(instance: Instance, prices: Prices): string {
   const rows = INSTANCES.map(({ tier, sizeGb, providers }) => ({
     tier,
     sizeGb,

@@ -48,7 +48,7 @@ export class Cli {
   /** Whether a check, or part of the work, has failed. */
   failed = false;
   private readonly opened: Services[] = [];
-  private firestore: Firestore | undefined;
+  private client: Firestore | undefined;
 
   constructor(private readonly surroundings: Surroundings) {}
 
@@ -89,16 +89,21 @@ export class Cli {
     return this.surroundings.cloud;
   }
 
+  /** The Firestore client, of the one database that a run uses. */
+  firestore(database: string, command: Command): Firestore {
+    const { project } = command.optsWithGlobals<GlobalOptions>();
+    return (this.client ??= this.surroundings.getFirestore(database, project));
+  }
+
   /** Services of a configuration at hand. Warnings and errors that they log are written, unless `quiet`. */
   open(config: ServiceConfig, command: Command, { quiet = false } = {}): Services {
-    const { project } = command.optsWithGlobals<GlobalOptions>();
     const logs = createLogs(({ severity, event, message, ...fields }) => {
       if (quiet || (severity !== "WARNING" && severity !== "ERROR")) return;
       const detail = fields["error"] ?? fields["problem"];
       const more = typeof detail === "string" ? ` (${detail})` : "";
       this.surroundings.warn(redact(`${severity} ${event}: ${message}${more}\n`));
     });
-    const getFirestore = () => (this.firestore ??= this.surroundings.getFirestore(config.database, project));
+    const getFirestore = () => this.firestore(config.database, command);
     const { secretManagerHost } = this.surroundings;
     const services = createServices(patient(config), getFirestore, logs, secretManagerHost);
     this.opened.push(services);
@@ -120,7 +125,7 @@ export class Cli {
   /** Ends what would keep the process alive. */
   async close(): Promise<void> {
     for (const services of this.opened) services.close();
-    await this.firestore?.terminate().catch(() => {});
+    await this.client?.terminate().catch(() => {});
   }
 }
 

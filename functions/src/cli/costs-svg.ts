@@ -17,7 +17,8 @@ export function costsSvg(advice: Advice, workload: Workload): string {
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="500" viewBox="0 0 ${WIDTH} 500" ` +
     `font-family="sans-serif" font-size="14"><rect width="${WIDTH}" height="500" fill="#fff"/>` +
-    `<text x="16" y="28" font-weight="bold">Dollars a month (${prices.asOf})</text>` +
+    `<text x="16" y="24" font-weight="bold">Dollars a month</text>` +
+    `<text x="16" y="40" font-size="10">${prices.asOf}</text>` +
     bars(costs) +
     `<text x="16" y="228" font-weight="bold">As the load grows</text>` +
     lines(advice, workload) +
@@ -29,7 +30,7 @@ function bars(costs: Advice["costs"]): string {
   const most = Math.max(...costs.map(({ total }) => total), 1);
   return costs
     .map(({ option, total }, i) => {
-      const y = 50 + 44 * i;
+      const y = 56 + 44 * i;
       const width = (total / most) * 400;
       return (
         text(16, y + 20, option) +

@@ -19,6 +19,20 @@ export type ExitCode = 0 | 1 | 2;
 /** Runs one command. Never throws: what goes wrong is written, and is in the exit code. */
 export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
   const cli = new Cli(surroundings);
+  try {
+    await createProgram(cli, surroundings).parseAsync(args, { from: "user" });
+    return cli.failed ? 1 : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    surroundings.warn(`${redact((error as Error).message)}\n`);
+    return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
+  } finally {
+    await cli.close();
+  }
+}
+
+/** The program with all its commands. */
+export function createProgram(cli: Cli, { write, warn }: Pick<Surroundings, "write" | "warn">): Command {
   const program = new Command("firestore-redis-quota")
     .description("Checks and runs Redis in front of Firestore for quotas and rate limits.")
     .option(
@@ -28,7 +42,13 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     .option("--project <id>", "Google Cloud project of Firestore; otherwise as the environment says")
     .option("--json", "print JSON")
     .exitOverride()
-    .configureOutput({ writeOut: surroundings.write, writeErr: surroundings.warn })
+    .configureOutput({ writeOut: write, writeErr: warn })
+    .addHelpText(
+      "after",
+      "\nExamples:\n  npx firestore-redis-quota doctor --env-file extensions/quota.env --project my-project" +
+        "\n  npx firestore-redis-quota migrate --env-file extensions/quota.env --project my-project" +
+        "\n  npx firestore-redis-quota backfill --help",
+    )
     .addHelpText("after", "\nExit codes: 0 all is well, 1 a check or the work has failed, 2 called wrongly.");
   for (const add of [
     addDoctor,
@@ -42,14 +62,5 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     addRollback,
   ])
     add(program, cli);
-  try {
-    await program.parseAsync(args, { from: "user" });
-    return cli.failed ? 1 : 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    surroundings.warn(`${redact((error as Error).message)}\n`);
-    return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
-  } finally {
-    await cli.close();
-  }
+  return program;
 }

@@ -90,6 +90,22 @@ export function parseServiceConfig(values: ParamValues): ServiceConfig {
   return parse(values, readServices);
 }
 
+/** Where documents of rate limit policies are. */
+export interface PolicyLocation {
+  readonly database: string;
+  /** Undefined if only RATE_LIMIT_POLICIES has policies. */
+  readonly policyCollection: string | undefined;
+}
+
+/**
+ * Parses where rate limit policies are, beside RATE_LIMIT_POLICIES; other params are not looked at.
+ *
+ * @throws ConfigError
+ */
+export function parsePolicyLocation(values: ParamValues): PolicyLocation {
+  return parse(values, readPolicyLocation);
+}
+
 /** How the value of a param is read; what is wrong with it is reported, not thrown. */
 interface ParamReader {
   text(param: ParamName): string;
@@ -144,8 +160,16 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   return result;
 }
 
+function readPolicyLocation({ text }: Pick<ParamReader, "text">): PolicyLocation {
+  return {
+    database: text("DATABASE"),
+    policyCollection: text("RATE_LIMIT_POLICY_COLLECTION") || undefined,
+  };
+}
+
 function readServices(param: ParamReader): ServiceConfig {
   const { text, integer, report } = param;
+  const { database, policyCollection } = readPolicyLocation(param);
   const usedField = text("QUOTA_USED_FIELD");
   const limitField = text("QUOTA_LIMIT_FIELD");
   if (
@@ -167,7 +191,7 @@ function readServices(param: ParamReader): ServiceConfig {
   }
 
   return {
-    database: text("DATABASE"),
+    database,
     redis: {
       ...readServer(param),
       timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 2000),
@@ -188,10 +212,7 @@ function readServices(param: ParamReader): ServiceConfig {
       ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
       mode: text("MODE") as Config["session"]["mode"],
     },
-    rateLimit: {
-      policies: readPolicies({ text, report }),
-      policyCollection: text("RATE_LIMIT_POLICY_COLLECTION") || undefined,
-    },
+    rateLimit: { policies: readPolicies({ text, report }), policyCollection },
   };
 }
 

@@ -1,11 +1,15 @@
 import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from "@google-cloud/firestore";
 
 import { withDeadline } from "../deadline";
+import { withinTimeLimit } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { checkPolicy, InvalidPolicies, type Policy, type PolicySource } from "./policy";
 
 /** Enough to open a stream in a new process, and no more than a request may wait for its limit. */
 const FIRST_SNAPSHOT_TIMEOUT_MS = 1000;
+
+/** Limit of reading all documents once. */
+const READ_TIMEOUT_MS = 10_000;
 
 const MIN_RETRY_DELAY_MS = 5000;
 const MAX_RETRY_DELAY_MS = 60_000;
@@ -100,12 +104,40 @@ export class PolicyDocuments implements PolicySource {
     const { id, ref, updateTime } = document;
     const before = this.documents.get(id);
     if (before?.updateTime.isEqual(updateTime)) return before;
-    try {
-      return { updateTime, policy: checkPolicy(id, document.data()) };
-    } catch (error) {
-      if (!(error instanceof InvalidPolicies)) throw error;
-      this.logs.policyDocumentInvalid(ref.path, error.problems);
-      return { updateTime, policy: before?.policy };
-    }
+    const policy = policyOf(document);
+    if (!(policy instanceof InvalidPolicies)) return { updateTime, policy };
+    this.logs.policyDocumentInvalid(ref.path, policy.problems);
+    return { updateTime, policy: before?.policy };
+  }
+}
+
+/** A policy's document, as it is now. */
+export interface PolicyDocument {
+  readonly path: string;
+  /** The policy, or what is wrong with the document. */
+  readonly policy: Policy | InvalidPolicies;
+}
+
+/**
+ * All documents of a collection of policies, each a billed read.
+ *
+ * @throws FirestoreUnavailableError
+ */
+export async function readPolicyDocuments(
+  firestore: Firestore,
+  collectionPath: string,
+): Promise<PolicyDocument[]> {
+  const { docs } = await withinTimeLimit(collectionPath, READ_TIMEOUT_MS, () =>
+    firestore.collection(collectionPath).get(),
+  );
+  return docs.map((document) => ({ path: document.ref.path, policy: policyOf(document) }));
+}
+
+function policyOf(document: QueryDocumentSnapshot): Policy | InvalidPolicies {
+  try {
+    return checkPolicy(document.id, document.data());
+  } catch (error) {
+    if (error instanceof InvalidPolicies) return error;
+    throw error;
   }
 }
