@@ -18,6 +18,8 @@ export type QuotaMetrics = Pick<Metrics, "hit" | "miss" | "fallback">;
  * Counts what one process does. A summary is written to the log with what is counted first and then, as there is no
  * timer that would keep an instance alive, with the first count that comes a minute or more after the summary before:
  * what an instance counts in its last minute is not written.
+ *
+ * `share` is given what each summary has. This happens during a call: whatever it starts is not waited for.
  */
 export class Metrics {
   private readonly startedAtMs: number;
@@ -30,6 +32,7 @@ export class Metrics {
   constructor(
     private readonly logs: Logs,
     private readonly now: () => number = Date.now,
+    private readonly share: (counted: Counters) => void = () => {},
   ) {
     this.startedAtMs = now();
     this.writtenAtMs = this.startedAtMs - INTERVAL_MS;
@@ -96,5 +99,6 @@ export class Metrics {
     this.unsynced = undefined;
     this.writtenAtMs = nowMs;
     this.logs.redisQuotaMetrics({ ...recent.counts(), ...unsynced });
+    this.share(recent);
   }
 }
