@@ -22,6 +22,7 @@ import { RedisConnection } from "./redis/connection";
 import { Keys } from "./redis/keys";
 import { RedisProbe } from "./redis/redis-probe";
 import { secretReader } from "./redis/secret-manager";
+import { SharedCounts } from "./redis/shared-counts";
 import { FirestoreSessionStore } from "./session/firestore-session-store";
 import { RedisSessionStore } from "./session/redis-session-store";
 import { SessionMirror } from "./session/session-mirror";
@@ -39,7 +40,11 @@ export interface Services {
   readonly sessionMirror: SessionMirror;
   readonly redisProbe: RedisProbe;
   readonly metrics: Metrics;
-  /** Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies. */
+  readonly sharedCounts: SharedCounts;
+  /**
+   * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies and the
+   * sharing of counts.
+   */
   close(): void;
 }
 
@@ -56,10 +61,11 @@ export function createServices(
 ): Services {
   const firestore = lazily(getFirestore);
   const { quota } = config;
-  const metrics = new Metrics(logs);
+  const metrics = new Metrics(logs, Date.now, (counted) => sharedCounts.add(counted));
   const RedisServers = config.redis.topology === "cluster" ? RedisCluster : RedisConnection;
   const redis = new RedisServers(config.redis, countCircuit(logs, metrics), secretReader(secretManagerHost));
   const keys = new Keys(config.redis.keyPrefix);
+  const sharedCounts = new SharedCounts(redis, keys);
   const redisQuotas = new RedisQuotaStore(redis, keys, {
     ttlSeconds: quota.ttlSeconds,
     missingLimit: missingLimit(quota),
@@ -95,8 +101,10 @@ export function createServices(
     sessionMirror: new SessionMirror(redisSessions, logs),
     redisProbe: new RedisProbe(redis),
     metrics,
+    sharedCounts,
     close() {
       documents?.close();
+      sharedCounts.close();
       redis.close();
     },
   };

@@ -1,15 +1,18 @@
 import type { Redis } from "ioredis";
 
+import { Counters } from "../../functions/src/observability/counters";
 import { checkPolicies } from "../../functions/src/rate-limit/policy";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
 import type { RedisCluster } from "../../functions/src/redis/cluster";
 import { Keys } from "../../functions/src/redis/keys";
+import { SharedCounts } from "../../functions/src/redis/shared-counts";
 import { RedisSessionStore } from "../../functions/src/session/redis-session-store";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
 import { connectCluster, connectMasters } from "../harness/test-cluster.ts";
 import { uniquePrefix } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
 
 /** Enough for several in each of the 16 buckets. */
 const IDS = Array.from({ length: 100 }, (_, i) => `p${i}`);
@@ -168,6 +171,26 @@ test("sessions of all buckets are read together", async () => {
   await Promise.all(IDS.map((id) => store.write(id, { id }, 60_000)));
   const entries = await Promise.all(IDS.map((id) => store.read(id)));
   expect(entries).toEqual(IDS.map((id) => ({ kind: "session", data: { id }, storedVersion: undefined })));
+});
+
+test("what several processes have counted adds up, whichever masters have the hours", async () => {
+  const hourMs = 60 * 60 * 1000;
+  const clock = { nowMs: Date.now() };
+  const other = connectCluster();
+  try {
+    const counts = [cluster, other.cluster].map((each) => new SharedCounts(each, keys, () => clock.nowMs));
+    const counted = new Counters();
+    counted.hits = 1;
+    for (let hour = 0; hour < 8; hour++, clock.nowMs += hourMs) {
+      for (const each of counts) each.add(counted);
+      const expected = hour === 0 ? 2 : 4;
+      await waitFor(async () => (await counts[0]!.recentIfKnown())?.hits === expected, {
+        what: `${expected} hits in two hours`,
+      });
+    }
+  } finally {
+    other.cluster.close();
+  }
 });
 
 test("a master that has lost its scripts is sent them again", async () => {

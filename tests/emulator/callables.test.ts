@@ -15,6 +15,9 @@ import { waitFor } from "../harness/wait-for.ts";
 const { project, redisPort } = testEmulators();
 const keys = new Keys("frq");
 
+/** Longer than an instance takes, with calls, until it writes what it counts. */
+const COUNTS_TIMEOUT_MS = 90_000;
+
 let firestore: Firestore;
 let redis: Redis;
 let idToken: string;
@@ -289,6 +292,7 @@ describe("getStatus", () => {
       redis: Record<string, unknown>;
       unsynced: Record<string, unknown>;
       instance: Record<string, unknown>;
+      all: Record<string, unknown> | null;
     }>;
 
   test("tells an administrator how Redis, the sync and the instance are", async () => {
@@ -306,6 +310,30 @@ describe("getStatus", () => {
     expect(instance["hits"]).toBeGreaterThanOrEqual(0);
     expect(instance["circuit"]).toBe("closed");
   });
+
+  test(
+    "tells what the other functions' instances have counted",
+    async () => {
+      const admin = await signIn(project, { claims: { admin: true } });
+      const id = uniquePrefix();
+      const nowMs = Date.now();
+      await firestore.collection("providers").doc(id).set({ aiCallsUsed: 1, aiCallsLimit: 50 });
+      const all = await waitFor(
+        async () => {
+          await callFunction(project.functionUrl("checkQuota"), { providerId: id }, { idToken });
+          const { all } = await status({ idToken: admin });
+          return Number(all?.["hits"]) > 0 && Number(all?.["mirrored"]) > 0 && all;
+        },
+        { what: "hits and mirrored changes", timeoutMs: COUNTS_TIMEOUT_MS },
+      );
+      expect(all).toMatchObject({
+        misses: expect.any(Number) as number,
+        mirrorLagMaxMs: expect.any(Number) as number,
+      });
+      expect(all!["sinceMs"]).toBeGreaterThan(nowMs - 2 * 60 * 60 * 1000);
+    },
+    2 * COUNTS_TIMEOUT_MS,
+  );
 
   test("refuses everyone else, and any input", async () => {
     expect((await refusal(status({}))).status).toBe("UNAUTHENTICATED");

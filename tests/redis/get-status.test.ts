@@ -23,6 +23,7 @@ test("a Redis that answers INFO and nothing more is an answer, and no error", as
   try {
     const status = await getStatus(call, () => ({ config, ...services }));
     expect(status).toMatchObject({ mode: config.quota.mode, redis: { reachable: true }, unsynced: null });
+    expect(status.all).toMatchObject({ hits: 0, decisions: {} });
   } finally {
     close();
     await server.stop();

@@ -14,19 +14,29 @@ export interface Status {
   readonly redis: Awaited<ReturnType<Context["redisProbe"]["status"]>>;
   /** Usage that Firestore lacks; null while Redis cannot tell. */
   readonly unsynced: Unsynced | null;
-  /** What the instance that answers has counted since it started; others have counts of their own. */
+  /**
+   * What the instance that answers has counted since it started. Each deployed function has instances of its own, and
+   * this one does nothing but answer getStatus: `all` has what the others count.
+   */
   readonly instance: ReturnType<Metrics["counts"]>;
+  /**
+   * What all instances together have counted in this hour and the one before, as far as they have written it; null
+   * while Redis cannot tell.
+   */
+  readonly all: Awaited<ReturnType<Context["sharedCounts"]["recentIfKnown"]>>;
 }
 
 /** Tells an administrator how Redis and the sync are doing. That Redis is away is an answer, and no error. */
 export function getStatus(call: Call, context: () => Context): Promise<Status> {
   return answerCall(async () => {
-    const { config, metrics, redisProbe, quotaSync } = context();
+    const { config, metrics, sharedCounts, redisProbe, quotaSync } = context();
     requireAppCheck(call, config.enforceAppCheck);
     requireAdmin(call, config.adminClaim);
     parseInput(inputSchema, call.data);
     const redis = await redisProbe.status();
-    const unsynced = redis.reachable ? await quotaSync.unsyncedIfKnown() : null;
-    return { mode: config.quota.mode, redis, unsynced, instance: metrics.counts() };
+    const [unsynced, all] = redis.reachable
+      ? await Promise.all([quotaSync.unsyncedIfKnown(), sharedCounts.recentIfKnown()])
+      : [null, null];
+    return { mode: config.quota.mode, redis, unsynced, instance: metrics.counts(), all };
   });
 }

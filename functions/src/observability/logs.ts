@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 
-import type { MetricCounts, Unsynced } from "./metrics";
+import type { MetricCounts } from "./counters";
+import type { Unsynced } from "./metrics";
 
 /** Where log entries go: `firebase-functions/logger`'s `write` in a function, anything in a test. */
 export type LogSink = (entry: {

@@ -85,6 +85,11 @@ export class Keys {
     return `${this.prefix}:last-backfill`;
   }
 
+  /** Hash with what all processes together counted in an hour, numbered from the start of Unix time. */
+  counts(hour: number): string {
+    return `${this.prefix}:counts:${hour}`;
+  }
+
   /** String with the answer to a call that had an idempotency key. */
   call(providerId: string, name: string): string {
     return `${this.bucket(providerId)}:k:${providerId.length}:${providerId}:${name}`;
