@@ -86,6 +86,23 @@ test("the first operation opens one connection, which all share", async () => {
   expect(new Set(ids).size).toBe(1);
 });
 
+test("1000 operations may be under way: one more is refused at once, and one that ends makes room", async () => {
+  const { connection, ping } = connectTo(testRedisPort());
+  await untilItAnswers(ping);
+  const ends: (() => void)[] = [];
+  const underWay = Array.from({ length: 1000 }, () =>
+    connection.run(() => new Promise<void>((resolve) => ends.push(resolve))),
+  );
+  const error = await failure(ping);
+  expect(error.outcome).toBe("not-executed");
+  expect(error.message).toContain("Bulkhead capacity exceeded");
+  ends[0]!();
+  await underWay[0];
+  expect(await ping()).toBe("PONG");
+  for (const end of ends) end();
+  await Promise.all(underWay);
+});
+
 test("a port where nothing listens fails at once, naming address and params, and is logged once", async () => {
   const { ping, recorded } = connectTo(1);
   const error = await failure(ping);

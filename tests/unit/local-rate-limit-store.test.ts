@@ -39,3 +39,14 @@ test("a block holds until its time, and a reset ends it", async () => {
   await store.reset(ONE_A_SECOND, "alice");
   expect((await store.take(ONE_A_SECOND, "alice", REQUEST)).allowed).toBe(true);
 });
+
+test("50,000 subjects are remembered: with one more, who was seen least recently starts anew", async () => {
+  const store = new LocalRateLimitStore(() => 0);
+  const isAllowed = async (i: number) => (await store.take(ONE_A_SECOND, `s${i}`, REQUEST)).allowed;
+  for (let i = 0; i < 50_000; i++) await isAllowed(i);
+  expect(await isAllowed(0)).toBe(false);
+  expect(await isAllowed(50_000)).toBe(true);
+  expect(await isAllowed(0)).toBe(false);
+  expect(await isAllowed(2)).toBe(false);
+  expect(await isAllowed(1)).toBe(true);
+});

@@ -157,10 +157,11 @@ export class RedisConnection implements RedisServers {
   }
 
   private toUnavailable(error: Error, sent: boolean): RedisUnavailableError {
-    const notSent = !sent || NOT_SENT.test(error.message) || isRejected(error);
+    const rejected = isRejected(error);
+    const notSent = !sent || NOT_SENT.test(error.message) || rejected;
     const refused = error.name === "ReplyError";
     const cause = notSent
-      ? (this.lastError ?? (sent ? new Error("the connection is being renewed") : error))
+      ? (this.lastError ?? (sent && !rejected ? new Error("the connection is being renewed") : error))
       : error.message === TIMED_OUT
         ? new TimeUpError(this.noReply)
         : withoutCommand(error);
