@@ -36,7 +36,7 @@ export default {
     project("browser"),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
-      testMatch: ["callables", "mirror-quota", "mirror-session", "security"].map(
+      testMatch: ["backfill-tasks", "callables", "mirror-quota", "mirror-session", "security"].map(
         (name) => `<rootDir>/tests/emulator/${name}.test.ts`,
       ),
       globals: { FRQ_FORM: "kit" },

@@ -45,10 +45,12 @@ export class AppUser {
     return timed;
   }
 
-  /** Asks the app's own function. */
-  chat(providerId: string): Promise<Timed<{ remaining: number; source: string }>> {
-    const url = this.#project.appFunctionUrl("aiChat");
-    return this.#callUrl(url, "aiChat", { providerId, question: "how?" });
+  /** Asks the app's own function: the one that goes by the SDK, or the one of before. */
+  chat(
+    providerId: string,
+    name: "aiChat" | "aiChatBefore" = "aiChat",
+  ): Promise<Timed<{ remaining: number; source: string }>> {
+    return this.#callUrl(this.#project.appFunctionUrl(name), name, { providerId, question: "how?" });
   }
 
   #call<Answer>(name: string, data: unknown): Promise<Timed<Answer>> {

@@ -61,6 +61,19 @@ export const { EmulatorLogger } = require("firebase-tools/lib/emulator/emulatorL
   EmulatorLogger: { forEmulator(name: string): EmulatorLogger };
 };
 
+/** A function of extension.yaml, and what the Functions emulator is told of it, of which more is there than is named. */
+interface FunctionResource {
+  properties?: { taskQueueTrigger?: object };
+}
+type TriggerDefinition = Record<string, unknown>;
+
+export const triggerHelper = require("firebase-tools/lib/extensions/emulator/triggerHelper") as {
+  functionResourceToEmulatedTriggerDefintion(
+    resource: FunctionResource,
+    systemParams?: Record<string, string>,
+  ): TriggerDefinition;
+};
+
 /** Puts classes and functions of ours where the CLI looks up its own. */
 export function replaceInCli(modulePath: string, replacements: Record<string, unknown>): void {
   Object.assign(require(`firebase-tools/lib/${modulePath}`) as object, replacements);

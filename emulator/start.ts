@@ -16,7 +16,10 @@ import { type EmulatedCodebase, type EmulatedInstance, writeParams, writeProject
 
 const START_TIMEOUT_MS = 90_000;
 const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
-const TAKE_PARAMS = pathToFileURL(join(import.meta.dirname, "take-params.ts")).href;
+/** What the CLI is to do besides. */
+const ADDITIONS = ["take-params.ts", "extension-tasks.ts"].map(
+  (file) => pathToFileURL(join(import.meta.dirname, file)).href,
+);
 const READY = "All emulators ready";
 const EMULATORS: Record<Form, string> = {
   // The Functions emulator comes with the extension; named here, it would ask for functions of the project's own.
@@ -136,8 +139,7 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
   const only = codebase && form === "extension" ? `functions,${EMULATORS[form]}` : EMULATORS[form];
   const cli = new CliProcess({
     command: [
-      "--import",
-      TAKE_PARAMS,
+      ...ADDITIONS.flatMap((addition) => ["--import", addition]),
       cliScript(official),
       "emulators:start",
       "--only",

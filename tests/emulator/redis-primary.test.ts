@@ -96,6 +96,25 @@ test("Redis decides, the schedule brings the usage to Firestore, and Firestore d
   );
   expect(back).toMatchObject({ allowed: false, used: 12, source: "redis" });
   expect(await usedInFirestore("p1")).toBe(12);
+}, 60_000);
+
+test("the app's aiChatBefore, which the guide starts from, counts every call in Firestore", async () => {
+  const idToken = await signIn(emulators, { uid: "ada" });
+  const ask = () =>
+    callFunction(
+      emulators.appFunctionUrl("aiChatBefore"),
+      { providerId: "p3", question: "how?" },
+      { idToken },
+    );
+  await firestore.collection("providers").doc("p3").set({ aiCallsUsed: 0, aiCallsLimit: 2 });
+  for (const remaining of [1, 0]) {
+    expect(await ask()).toEqual({ answer: "You asked: how?", remaining, source: "firestore" });
+    expect(await usedInFirestore("p3")).toBe(2 - remaining);
+  }
+  await expect(ask()).rejects.toMatchObject({
+    status: "RESOURCE_EXHAUSTED",
+    message: "Quota reached: 2 of 2 used.",
+  });
 });
 
 test("the app's own aiChat goes by Redis, and by Firestore while Redis is away", async () => {

@@ -22,4 +22,6 @@ export const TEST_PARAMS = {
   REDIS_TIMEOUT_MS: "2000",
   RATE_LIMIT_POLICIES: JSON.stringify(POLICIES),
   RATE_LIMIT_POLICY_COLLECTION: POLICY_COLLECTION,
+  // A first task without data would end at once; nothing enqueues one but a test.
+  BACKFILL_ON_INSTALL: "true",
 };

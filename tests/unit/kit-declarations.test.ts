@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import {
@@ -26,6 +27,8 @@ interface Build {
   endpoints: Record<string, Endpoint>;
   params: { name: string; label?: string; description?: string; default?: string }[];
   requiredAPIs: { api: string }[];
+  requiredRoles: string[];
+  lifecycleHooks: Record<string, unknown>;
 }
 
 /** What the CLI reads of the compiled kit, by its own code, while the environment has these values. */
@@ -115,7 +118,29 @@ test("the CLI asks for every param by its label, the extension's first, and says
   }
 });
 
-test("the kit's requirements are found: the APIs of its secrets and of its connector", () => {
-  const apis = discover({}).requiredAPIs.map(({ api }) => api);
-  expect(apis).toEqual(expect.arrayContaining(["secretmanager.googleapis.com", "vpcaccess.googleapis.com"]));
+describe("the kit's requirements are found:", () => {
+  test("the APIs of its secrets and of its connector, and those that its functions bring with them", () => {
+    const apis = discover({}).requiredAPIs.map(({ api }) => api);
+    expect(apis.sort()).toEqual([
+      "cloudscheduler.googleapis.com",
+      "cloudtasks.googleapis.com",
+      "secretmanager.googleapis.com",
+      "vpcaccess.googleapis.com",
+    ]);
+  });
+
+  test("the roles that docs/security.md lists for the kit, and no others", () => {
+    const rows = readFileSync(path.join(ROOT, "docs/security.md"), "utf8").matchAll(
+      /^\| `(roles\/\S+)` +\| \w+ +\| yes +\|/gm,
+    );
+    const documented = Array.from(rows, ([, role]) => role);
+    expect(documented).toContain("roles/datastore.user");
+    expect(discover({}).requiredRoles.sort()).toEqual(documented.sort());
+  });
+
+  test("the hooks that start a backfill after the first deployment and after each later one", () => {
+    // Data that is no progress of a backfill: a first part.
+    const firstPart = { task: { function: "backfillQuotas", body: { data: {} } } };
+    expect(discover({}).lifecycleHooks).toEqual({ afterFirstDeploy: firstPart, afterRedeploy: firstPart });
+  });
 });
