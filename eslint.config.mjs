@@ -4,8 +4,6 @@ import tseslint from "typescript-eslint";
 const DOMAINS = ["quota", "rate-limit", "session"];
 /** The files of the domains that make use of stores. */
 const SERVICES = [
-  "memory-quotas",
-  "memory-sessions",
   "quota-backfill",
   "quota-inspector",
   "quota-mirror",

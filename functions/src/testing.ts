@@ -2,14 +2,17 @@ import { createInMemory, type TestRedisQuota, type TestRedisQuotaOptions } from 
 import { requireHttps } from "./sdk/load-https";
 
 /**
- * The clients of `createRedisQuota` without Redis and Firestore, for tests of an app's own code. They decide as the real
- * ones do: both pass one suite of cases.
+ * The clients of `createRedisQuota` without Redis and Firestore, for tests of an app's own code. They are the real ones,
+ * of any mode, over stores in memory: both pass one suite of cases.
  *
- * @throws ConfigError, UnknownOptionError as `createRedisQuota`
+ * @throws UnknownOptionError, ConfigError; that also for `rateLimitPolicyCollection`, which there is not in memory
  *
  * @example
- * const { quota, answerFrom } = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 49, aiCallsLimit: 50 } } });
- * expect(await quota.consume("ada")).toMatchObject({ allowed: true, remaining: 0, source: "redis" });
+ * const { quota, answerFrom } = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 48, aiCallsLimit: 50 } } });
+ * expect(await quota.check("ada")).toMatchObject({ remaining: 2, source: "redis" });
+ * expect(await quota.consume("ada")).toMatchObject({ allowed: true, remaining: 1, source: "firestore" });
+ * answerFrom("unknown");
+ * await expect(quota.consume("ada")).rejects.toThrow(QuotaOutcomeUnknownError);
  */
 export function createTestRedisQuota(options: TestRedisQuotaOptions = {}): TestRedisQuota {
   return createInMemory(options, requireHttps);

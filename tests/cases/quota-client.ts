@@ -1,11 +1,19 @@
 import type { QuotaClient } from "../../functions/src/lib";
+import type { QuotaMode, QuotaSource } from "../../functions/src/quota/quota-service";
 
 /** A client, and the provider documents that it goes by. */
 export interface QuotaClientUnderTest {
   readonly quota: QuotaClient;
+  readonly mode: QuotaMode;
   /** Sets a document, or deletes it, and comes back once the client goes by that. */
   setProvider(providerId: string, document: Readonly<Record<string, unknown>> | undefined): Promise<void>;
 }
+
+/** Who answers a check of what Redis knows. */
+export const checkedBy = (mode: QuotaMode): QuotaSource => (mode === "firestore" ? "firestore" : "redis");
+
+/** Who decides calls. */
+export const decidedBy = (mode: QuotaMode): QuotaSource => (mode === "redis-primary" ? "redis" : "firestore");
 
 /** What every client of quotas does, whatever it keeps them in: cases for real stores and for the one in memory. */
 export const QUOTA_CLIENT_CASES: readonly {
@@ -14,38 +22,31 @@ export const QUOTA_CLIENT_CASES: readonly {
 }[] = [
   {
     name: "counts what is within the quota, and nothing beyond it",
-    async run({ quota, setProvider }) {
-      await setProvider("ada", { aiCallsUsed: 7, aiCallsLimit: 10 });
-      expect(await quota.check("ada")).toMatchObject({
-        hasQuota: true,
-        used: 7,
+    async run({ quota, mode, setProvider }) {
+      const [checked, decided] = [{ source: checkedBy(mode) }, { source: decidedBy(mode) }];
+      const at = (used: number) => ({
+        hasQuota: used < 10,
+        used,
         limit: 10,
-        remaining: 3,
+        remaining: 10 - used,
         found: true,
       });
-      expect(await quota.consume("ada")).toMatchObject({ allowed: true, used: 8, limit: 10, remaining: 2 });
-      expect(await quota.consume("ada", { cost: 3 })).toMatchObject({
-        allowed: false,
-        used: 8,
-        remaining: 2,
-      });
-      expect(await quota.consume("ada", { cost: 2 })).toMatchObject({
-        allowed: true,
-        used: 10,
-        remaining: 0,
-        hasQuota: false,
-        found: true,
-      });
-      expect(await quota.consume("ada")).toMatchObject({ allowed: false, used: 10 });
-      expect(await quota.check("ada")).toMatchObject({ hasQuota: false, used: 10, remaining: 0 });
+      await setProvider("ada", { aiCallsUsed: 7, aiCallsLimit: 10 });
+      expect(await quota.check("ada")).toEqual({ ...at(7), ...checked });
+      expect(await quota.consume("ada")).toEqual({ allowed: true, ...at(8), ...decided });
+      expect(await quota.consume("ada", { cost: 3 })).toEqual({ allowed: false, ...at(8), ...decided });
+      expect(await quota.consume("ada", { cost: 2 })).toEqual({ allowed: true, ...at(10), ...decided });
+      expect(await quota.consume("ada")).toEqual({ allowed: false, ...at(10), ...decided });
+      expect(await quota.check("ada")).toEqual({ ...at(10), ...checked });
     },
   },
   {
     name: "gives back as much as has been used",
-    async run({ quota, setProvider }) {
+    async run({ quota, mode, setProvider }) {
+      const source = decidedBy(mode);
       await setProvider("ada", { aiCallsUsed: 2, aiCallsLimit: 10 });
       await quota.consume("ada", { cost: 3 });
-      expect(await quota.refund("ada")).toMatchObject({ allowed: true, used: 4, remaining: 6 });
+      expect(await quota.refund("ada")).toMatchObject({ allowed: true, used: 4, remaining: 6, source });
       expect(await quota.refund("ada", { cost: 100 })).toMatchObject({
         allowed: true,
         used: 0,
@@ -56,13 +57,14 @@ export const QUOTA_CLIENT_CASES: readonly {
   },
   {
     name: "answers a repetition as it answered the first, and counts it once",
-    async run({ quota, setProvider }) {
+    async run({ quota, mode, setProvider }) {
+      const source = decidedBy(mode);
       await setProvider("ada", { aiCallsUsed: 0, aiCallsLimit: 3 });
       const named = { cost: 2, idempotencyKey: "call-1" };
       const first = await quota.consume("ada", named);
       expect(first).toMatchObject({ allowed: true, used: 2 });
       await quota.consume("ada");
-      expect(await quota.consume("ada", named)).toMatchObject({ allowed: true, used: 2, remaining: 1 });
+      expect(await quota.consume("ada", named)).toEqual({ ...first, source });
       expect(await quota.check("ada")).toMatchObject({ used: 3 });
       expect(await quota.refund("ada", named)).toMatchObject({ allowed: true, used: 1 });
       expect(await quota.refund("ada", named)).toMatchObject({ allowed: true, used: 1 });
@@ -92,21 +94,22 @@ export const QUOTA_CLIENT_CASES: readonly {
   },
   {
     name: "has defaults for fields and documents that are not there",
-    async run({ quota, setProvider }) {
+    async run({ quota, mode, setProvider }) {
       await setProvider("ada", {});
       expect(await quota.check("ada")).toMatchObject({ used: 0, limit: 100, found: true });
-      expect(await quota.check("nobody")).toMatchObject({
-        hasQuota: true,
-        used: 0,
-        limit: 100,
-        found: false,
-      });
+      const missing = { hasQuota: true, used: 0, limit: 100, remaining: 100, found: false };
+      expect(await quota.check("nobody")).toEqual({ ...missing, source: "firestore" });
+      expect(await quota.check("nobody")).toEqual({ ...missing, source: checkedBy(mode) });
       expect(await quota.consume("nobody", { cost: 99 })).toMatchObject({
         allowed: true,
         used: 99,
         found: false,
+        source: decidedBy(mode),
       });
-      expect(await quota.consume("nobody", { cost: 2 })).toMatchObject({ allowed: false, used: 99 });
+      // Where Firestore decides, it has made the document.
+      const found = mode !== "redis-primary";
+      expect(await quota.consume("nobody", { cost: 2 })).toMatchObject({ allowed: false, used: 99, found });
+      expect(await quota.check("nobody")).toMatchObject({ used: 99, found, source: checkedBy(mode) });
     },
   },
   {

@@ -189,7 +189,7 @@ export const RATE_LIMIT_CASES: readonly RateLimitCase[] = [
       { atMs: 2000, cost: 2, allowed: true, remaining: 0 },
       { atMs: 4000, cost: 2, allowed: false, remaining: 1 },
       { atMs: 4000, cost: 1, allowed: true, remaining: 0 },
-      { atMs: 4000, operation: "refund", cost: 5 },
+      { atMs: 4000, operation: "refund", cost: 2 },
       { atMs: 4000, cost: 2, allowed: true, remaining: 0 },
     ],
   },

@@ -8,28 +8,40 @@ import {
   SessionTooLargeError,
   type SessionClient,
 } from "../../functions/src/lib";
+import type { SessionMode } from "../../functions/src/session/session-service";
 
-/** What every client of sessions does, whatever it keeps them in. `passMs` lets time go by. */
+/** A client of a mode; `passMs` lets time go by. */
+export interface SessionClientUnderTest {
+  readonly sessions: SessionClient;
+  readonly mode: SessionMode;
+  readonly passMs: (ms: number) => Promise<void>;
+}
+
+/** What every client of sessions does, whatever it keeps them in. */
 export const SESSION_CLIENT_CASES: readonly {
   readonly name: string;
-  readonly run: (sessions: SessionClient, passMs: (ms: number) => Promise<void>) => Promise<void>;
+  readonly run: (client: SessionClientUnderTest) => Promise<void>;
 }[] = [
   {
     name: "finds what was set last, as it was then",
-    async run(sessions) {
+    async run({ sessions, mode }) {
+      const source = mode === "firestore" ? "firestore" : "redis";
       const id = randomUUID();
       expect(await sessions.get(id)).toBeUndefined();
       const data = { uid: "ada", cart: [{ item: "tea", count: 2 }], note: null };
       await sessions.set(id, data);
       data.cart[0]!.count = 3;
-      expect(await sessions.get(id)).toMatchObject({ data: { ...data, cart: [{ item: "tea", count: 2 }] } });
+      expect(await sessions.get(id)).toEqual({
+        data: { ...data, cart: [{ item: "tea", count: 2 }] },
+        source,
+      });
       await sessions.set(id, { uid: "ada" });
       expect((await sessions.get(id))?.data).toEqual({ uid: "ada" });
     },
   },
   {
     name: "ends a session when its life is over, and a touch prolongs it but never shortens it",
-    async run(sessions, passMs) {
+    async run({ sessions, passMs }) {
       const [short, touched, long] = [randomUUID(), randomUUID(), randomUUID()];
       await sessions.set(short, { n: 1 }, { ttlSeconds: 1 });
       await sessions.set(touched, { n: 2 }, { ttlSeconds: 1 });
@@ -47,7 +59,7 @@ export const SESSION_CLIENT_CASES: readonly {
   },
   {
     name: "destroys a session for good",
-    async run(sessions) {
+    async run({ sessions }) {
       const id = randomUUID();
       await sessions.set(id, { n: 1 });
       await sessions.destroy(id);
@@ -60,7 +72,7 @@ export const SESSION_CLIENT_CASES: readonly {
   },
   {
     name: "names what is wrong with a call",
-    async run(sessions) {
+    async run({ sessions }) {
       await expect(sessions.get("a/b")).rejects.toThrow(InvalidSessionIdError);
       await expect(sessions.destroy("")).rejects.toThrow(InvalidSessionIdError);
       await expect(sessions.set("id", { at: new Date() as never })).rejects.toThrow(InvalidSessionDataError);

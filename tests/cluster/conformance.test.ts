@@ -8,11 +8,14 @@ import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-l
 import type { RedisCluster } from "../../functions/src/redis/cluster";
 import { Keys } from "../../functions/src/redis/keys";
 import type { RedisServers } from "../../functions/src/redis/redis-servers";
+import { LIMITER_CLIENT_CASES, LIMITER_POLICIES } from "../cases/limiter-client.ts";
 import { QUOTA_CLIENT_CASES } from "../cases/quota-client.ts";
 import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
 import { SESSION_CLIENT_CASES } from "../cases/session-client.ts";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { holdClock } from "../harness/held-clock.ts";
+import { ProviderDocuments } from "../harness/provider-documents.ts";
+import { assembleQuotaParts } from "../harness/quota-parts.ts";
 import { EPOCH_MS, expectCase } from "../harness/rate-limit-case.ts";
 import { connectCluster, connectMasters, testClusterPorts } from "../harness/test-cluster.ts";
 import { uniquePrefix } from "../harness/test-redis.ts";
@@ -68,6 +71,7 @@ describe.each<QuotaMode>(["dual-write", "redis-primary"])("the SDK in mode %s", 
       mode,
       quotaCollectionPath: keyPrefix,
       sessionCollectionPath: `${keyPrefix}-sessions`,
+      rateLimitPolicies: LIMITER_POLICIES,
       firestore: target.db,
       log: () => {},
     });
@@ -75,21 +79,23 @@ describe.each<QuotaMode>(["dual-write", "redis-primary"])("the SDK in mode %s", 
 
   afterAll(() => client.close());
 
-  test.each(SESSION_CLIENT_CASES)("sessions: $name", ({ run }) => run(client.sessions, sleep));
+  afterEach(async () => {
+    await target.db.recursiveDelete(target.db.collection(keyPrefix));
+    for (const master of masters) {
+      for (const key of await master.keys(`${keyPrefix}:*`)) await master.unlink(key);
+    }
+  });
+
+  test.each(SESSION_CLIENT_CASES)("sessions: $name", ({ run }) => run({ ...client, mode, passMs: sleep }));
+
+  test.each(LIMITER_CLIENT_CASES)("limiter: $name", ({ run }) => run(client.limiter, Date.now));
 
   test.each(QUOTA_CLIENT_CASES)("quotas: $name", async ({ run }) => {
-    await run({
-      quota: client.quota,
-      // Nothing mirrors this collection: what Redis holds of it is dropped instead.
-      async setProvider(providerId, document) {
-        for (const master of masters) {
-          for (const key of await master.keys(`${keyPrefix}:*`)) await master.unlink(key);
-        }
-        const collection = target.db.collection(keyPrefix);
-        await target.db.recursiveDelete(collection.doc(providerId));
-        if (document) await collection.doc(providerId).set(document);
-      },
-    });
+    const beside = { collection: target.db.collection(keyPrefix), keys: new Keys(keyPrefix) };
+    const documents = new ProviderDocuments(
+      assembleQuotaParts({ firestore: target.db, redis: cluster, mode, beside }),
+    );
+    await run({ ...client, mode, setProvider: (...document) => documents.set(...document) });
   });
 
   test("what is asked is answered by Redis", async () => {

@@ -8,7 +8,7 @@ export const EPOCH_MS = Date.UTC(2100, 0, 1);
 /** Plays the requests of a case and compares the decisions. */
 export async function expectCase(
   { limits, requests }: RateLimitCase,
-  store: RateLimitStore,
+  store: Pick<RateLimitStore, "take" | "refund">,
   setNow: (nowMs: number) => void,
 ): Promise<void> {
   const [policy] = checkPolicies([{ name: "p", by: "uid", limits }]);

@@ -1,30 +1,58 @@
-import { FirestoreUnavailableError } from "../../functions/src/lib";
-import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
-import { createTestRedisQuota } from "../../functions/src/testing";
+import { ConfigError, FirestoreUnavailableError } from "../../functions/src/lib";
+import type { QuotaMode } from "../../functions/src/quota/quota-service";
+import { createTestRedisQuota, type TestRedisQuotaOptions } from "../../functions/src/testing";
+import { LIMITER_CLIENT_CASES, LIMITER_POLICIES } from "../cases/limiter-client.ts";
+import { OUTAGE_CASES, type ClientsUnderTest } from "../cases/outages.ts";
 import { QUOTA_CLIENT_CASES } from "../cases/quota-client.ts";
 import { RATE_LIMIT_CASES } from "../cases/rate-limits.ts";
 import { SESSION_CLIENT_CASES } from "../cases/session-client.ts";
 import { expectCase } from "../harness/rate-limit-case.ts";
 
-describe("quotas in memory", () => {
-  test.each(QUOTA_CLIENT_CASES)("$name", async ({ run }) => {
-    const { quota, setProvider } = createTestRedisQuota();
-    await run({ quota, setProvider: async (...document) => setProvider(...document) });
+const START_MS = Date.UTC(2030, 0, 1);
+
+describe.each<QuotaMode>(["firestore", "dual-write", "redis-primary"])("in mode %s", (mode) => {
+  function create(options: TestRedisQuotaOptions = {}): ClientsUnderTest {
+    const { setProvider, answerFrom, ...clients } = createTestRedisQuota({
+      mode,
+      rateLimitPolicies: LIMITER_POLICIES,
+      ...options,
+    });
+    return {
+      ...clients,
+      mode,
+      setProvider: async (...document) => setProvider(...document),
+      answerFrom: async (source) => answerFrom(source),
+    };
+  }
+
+  test.each(QUOTA_CLIENT_CASES)("quotas: $name", ({ run }) => run(create()));
+
+  test.each(SESSION_CLIENT_CASES)("sessions: $name", async ({ run }) => {
+    let nowMs = START_MS;
+    await run({ ...create({ now: () => nowMs }), passMs: async (ms) => void (nowMs += ms) });
   });
+
+  test.each(LIMITER_CLIENT_CASES)("limiter: $name", async ({ run }) => {
+    const now = () => START_MS;
+    await run(create({ now }).limiter, now);
+  });
+
+  test.each(OUTAGE_CASES)("outages: $name", ({ run }) => run(create()));
 });
 
-describe("sessions in memory", () => {
-  test.each(SESSION_CLIENT_CASES)("$name", async ({ run }) => {
-    let nowMs = Date.UTC(2030, 0, 1);
-    const { sessions } = createTestRedisQuota({ now: () => nowMs });
-    await run(sessions, async (ms) => void (nowMs += ms));
-  });
-});
-
-describe("rate limits in memory", () => {
+describe("rate limits", () => {
   test.each(RATE_LIMIT_CASES)("$name", async (each) => {
-    let now = 0;
-    await expectCase(each, new LocalRateLimitStore(() => now, "redis"), (nowMs) => (now = nowMs));
+    let nowMs = 0;
+    const rateLimitPolicies = [{ name: "p", by: "uid", limits: each.limits }] as const;
+    const { limiter } = createTestRedisQuota({ now: () => nowMs, rateLimitPolicies });
+    await expectCase(
+      each,
+      {
+        take: (_limits, subject, request) => limiter.check("p", subject, request),
+        refund: (_limits, subject, cost) => limiter.refund("p", subject, { cost }),
+      },
+      (next) => (nowMs = next),
+    );
   });
 });
 
@@ -36,8 +64,9 @@ test("answers say who gave them, and both stores can be away", async () => {
   });
   expect(await quota.check("ada")).toMatchObject({ used: 1, source: "redis" });
   expect(await limiter.check("p", "ada")).toMatchObject({ allowed: true, source: "redis" });
-  answerFrom("firestore");
   expect(await quota.consume("ada")).toMatchObject({ allowed: true, used: 2, source: "firestore" });
+  answerFrom("firestore");
+  expect(await quota.check("ada")).toMatchObject({ used: 2, source: "firestore" });
   expect(await limiter.check("p", "bob")).toMatchObject({ allowed: false, reason: "redis-unavailable" });
   answerFrom("neither");
   await expect(quota.check("ada")).rejects.toThrow(FirestoreUnavailableError);
@@ -54,4 +83,21 @@ test("the clock of rate limits is the test's", async () => {
   expect(await limiter.check("p", "ada")).toMatchObject({ allowed: false, retryAfterMs: 60_000 });
   nowMs += 60_000;
   expect((await limiter.check("p", "ada")).allowed).toBe(true);
+});
+
+test("a collection of policies, which there is not in memory, is refused by name", () => {
+  const create = () => createTestRedisQuota({ rateLimitPolicyCollection: "policies" });
+  expect(create).toThrow(ConfigError);
+  expect(create).toThrow('got "policies" (rateLimitPolicyCollection); expected nothing in memory');
+});
+
+test("what a session holds is no one else's to change", async () => {
+  const { sessions, answerFrom } = createTestRedisQuota();
+  await sessions.set("s1", { cart: { tea: 1 } });
+  for (const source of ["redis", "firestore"] as const) {
+    answerFrom(source);
+    const { data } = (await sessions.get("s1"))!;
+    (data["cart"] as { tea: number }).tea = 9;
+    expect((await sessions.get("s1"))?.data).toEqual({ cart: { tea: 1 } });
+  }
 });

@@ -86,9 +86,9 @@ export class QuotaService {
   private settledUntilMs = 0;
 
   constructor(
-    private readonly redisStore: RedisQuotaStore,
-    private readonly firestoreStore: FirestoreQuotaStore,
-    private readonly sync: QuotaSync,
+    private readonly redisStore: Pick<RedisQuotaStore, "read" | "consume" | "apply" | "hasDirtyProviders">,
+    private readonly firestoreStore: Pick<FirestoreQuotaStore, "read" | "consume" | "rememberUnknown">,
+    private readonly sync: Pick<QuotaSync, "flush">,
     private readonly options: QuotaServiceOptions,
     private readonly logs: Logs,
     private readonly metrics: QuotaMetrics,

@@ -37,9 +37,9 @@ export class RateLimiter {
       const { policy, onRedisFailure } = limits;
       this.logs.rateLimitFallback(policy, onRedisFailure, error);
       const decision =
-        onRedisFailure === "local" || refusesAll(limits)
+        onRedisFailure === "local" || refusesAll(limits, this.now())
           ? await this.local.take(limits, subject, request)
-          : withoutStore(limits, onRedisFailure);
+          : withoutStore(limits, onRedisFailure, this.now());
       const { source, allowed } = decision;
       this.referee.decided(limits, request, source, Number(allowed), Number(!allowed));
       return decision;
@@ -52,6 +52,7 @@ export class RateLimiter {
     private readonly local: RateLimitStore,
     private readonly logs: Logs,
     private readonly metrics: Pick<Metrics, "decided">,
+    private readonly now: () => number = () => Date.now(),
   ) {}
 
   async policy(name: string): Promise<Policy> {
@@ -129,7 +130,7 @@ export class RateLimiter {
    */
   async block(policyName: string, subject: string, untilMs: number): Promise<void> {
     const limits = limitsOf(await this.policy(policyName), subject);
-    if (!(untilMs >= 0 && untilMs <= Date.now() + MAX_BLOCK_MS))
+    if (!(untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
       throw new InvalidRateLimitCallError("untilMs", untilMs, "Unix ms, at most 366 days ahead");
     await this.both((store) => store.block(limits, subject, untilMs));
   }
@@ -164,11 +165,11 @@ function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
 }
 
 /** Who is blocked by the policy itself is blocked whether Redis answers or not. */
-function refusesAll({ limits, blockedUntilMs }: SubjectLimits): boolean {
-  return blockedUntilMs > Date.now() || limits.some(({ capacity }) => capacity === 0);
+function refusesAll({ limits, blockedUntilMs }: SubjectLimits, nowMs: number): boolean {
+  return blockedUntilMs > nowMs || limits.some(({ capacity }) => capacity === 0);
 }
 
-function withoutStore({ limits }: SubjectLimits, source: "open" | "closed"): Decision {
+function withoutStore({ limits }: SubjectLimits, source: "open" | "closed", nowMs: number): Decision {
   const allowed = source === "open";
   const retryAfterMs = allowed ? 0 : CLOSED_RETRY_AFTER_MS;
   const least = limits.reduce((one, other) => (other.capacity < one.capacity ? other : one));
@@ -179,7 +180,7 @@ function withoutStore({ limits }: SubjectLimits, source: "open" | "closed"): Dec
     windowMs: quotaWindowMs(least),
     remaining: allowed ? limit : 0,
     retryAfterMs,
-    resetAtMs: Date.now() + retryAfterMs,
+    resetAtMs: nowMs + retryAfterMs,
     reason: "redis-unavailable",
     source,
   };

@@ -1,13 +1,18 @@
+import { ConfigError } from "../config/config";
 import { readEnvironment } from "../config/environment";
+import { GrpcStatus } from "../grpc-status";
+import { MemoryServer } from "../memory-server";
 import { createLogs } from "../observability/logs";
 import { Metrics } from "../observability/metrics";
 import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
+import { QuotaService } from "../quota/quota-service";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
 import type { RateLimitStore, SharedRateLimitStore } from "../rate-limit/rate-limit-store";
 import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
 import { MemorySessions } from "../session/memory-sessions";
-import { createLimiter } from "./limiter";
+import { SessionService } from "../session/session-service";
+import { createClients } from "./clients";
 import type { LoadHttps } from "./load-https";
 import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
 import type { RedisQuota } from "./sdk";
@@ -15,59 +20,97 @@ import type { RedisQuota } from "./sdk";
 export interface TestRedisQuotaOptions extends Omit<RedisQuotaOptions, "firestore"> {
   /** Provider documents by id, as Firestore would hold them. */
   readonly providers?: Readonly<Record<string, ProviderDocument>>;
-  /** The clock of rate limits and sessions, Unix time in milliseconds: `Date.now` unless told. */
+  /** The clock, Unix time in milliseconds: `Date.now` unless told. */
   readonly now?: () => number;
 }
 
 /** What `createTestRedisQuota` makes: the SDK's clients, and ways to say what the world is like. */
 export interface TestRedisQuota extends RedisQuota {
-  /** Sets a provider's document, or deletes it. */
+  /** Sets a provider's document, or deletes it. Redis is told at once, as by `mirrorQuota`. */
   setProvider(providerId: string, document: ProviderDocument | undefined): void;
   /**
-   * Has Redis answer from now on, which it does at first; or Firestore alone, as while Redis is away; or neither, so
-   * that quotas and sessions throw FirestoreUnavailableError.
+   * Says who answers from now on; which of those who can is asked, the mode says.
+   *
+   * - `redis`, as at first: Redis and Firestore.
+   * - `firestore`: Firestore alone, as while Redis is away.
+   * - `neither`: nobody.
+   * - `unknown`: nobody, but what is asked for is done, as when connections break before the answer: `consume` and
+   *   `refund` count and throw QuotaOutcomeUnknownError.
    */
-  answerFrom(source: "redis" | "firestore" | "neither"): void;
+  answerFrom(source: "redis" | "firestore" | "neither" | "unknown"): void;
 }
+
+/** What each server is like for an argument of `answerFrom`. */
+const PRESENCES = {
+  redis: { redis: "present", firestore: "present" },
+  firestore: { redis: "away", firestore: "present" },
+  neither: { redis: "away", firestore: "away" },
+  unknown: { redis: "silent", firestore: "silent" },
+} as const;
 
 /** The SDK's clients on stores in memory, see testing.ts. */
 export function createInMemory(
-  { providers = {}, now = Date.now, log = () => {}, ...settings }: TestRedisQuotaOptions,
+  { providers = {}, now = () => Date.now(), log = () => {}, ...settings }: TestRedisQuotaOptions,
   loadHttps: LoadHttps,
 ): TestRedisQuota {
   requireKnownOptions(settings);
   const config = parseOptions({ redisHost: "in-memory", ...settings }, readEnvironment());
-  const quotas = new MemoryQuotas(config.quota);
-  for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
-  const sessions = new MemorySessions(config.session, now);
-  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
-  const shared = new InterruptibleStore(new LocalRateLimitStore(now, "redis"));
-  const local = new LocalRateLimitStore(now);
+  requireNoPolicyCollection(config.rateLimit.policyCollection);
+  const redis = new MemoryServer((outcome, cause) => new RedisUnavailableError("in-memory", outcome, cause));
+  const firestore = new MemoryServer((_, cause) => Object.assign(cause, { code: GrpcStatus.UNAVAILABLE }));
   const logs = createLogs(log);
   const metrics = new Metrics(createLogs(() => {}));
-  const limiter = new RateLimiter({ policies: () => policies }, shared, local, logs, metrics);
+
+  const quotas = new MemoryQuotas(redis, firestore, config.quota, now);
+  for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
+  const { redisStore, firestoreStore } = quotas;
+  // In the modes in which it is asked to, Redis has counted nothing.
+  const sync = { flush: () => redis.run(() => new Map<string, Error>()) };
+  const quotaService = new QuotaService(redisStore, firestoreStore, sync, config.quota, logs, metrics);
+
+  const stores = new MemorySessions(redis, firestore, config.session, now);
+  const sessionService = new SessionService(
+    stores.redisStore,
+    stores.firestoreStore,
+    config.session,
+    logs,
+    now,
+  );
+
+  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
+  const shared = new MemorySharedStore(redis, new LocalRateLimitStore(now, "redis"));
+  const local = new LocalRateLimitStore(now);
+  const rateLimiter = new RateLimiter({ policies: () => policies }, shared, local, logs, metrics, now);
   return {
-    quota: quotas,
-    limiter: createLimiter(() => limiter, loadHttps),
-    sessions,
+    ...createClients(() => ({ quotaService, rateLimiter, sessionService }), loadHttps),
     close: () => {},
     setProvider: (providerId, document) => quotas.setProvider(providerId, document),
     answerFrom(source) {
-      quotas.source = sessions.source = source === "neither" ? undefined : source;
-      shared.available = source === "redis";
+      redis.presence = PRESENCES[source].redis;
+      firestore.presence = PRESENCES[source].firestore;
     },
   };
 }
 
-/** A store that can be away. */
-class InterruptibleStore implements SharedRateLimitStore {
-  available = true;
+/** @throws ConfigError */
+function requireNoPolicyCollection(collection: string | undefined): void {
+  if (collection === undefined) return;
+  const expected =
+    "nothing in memory, where there is no such collection; give the policies as rateLimitPolicies";
+  const problem = `got ${JSON.stringify(collection)} (rateLimitPolicyCollection); expected ${expected}`;
+  throw new ConfigError([{ param: "RATE_LIMIT_POLICY_COLLECTION", problem }]);
+}
 
-  constructor(private readonly store: RateLimitStore) {}
+/** Counts in memory that are Redis's. */
+class MemorySharedStore implements SharedRateLimitStore {
+  constructor(
+    private readonly redis: MemoryServer,
+    private readonly store: RateLimitStore,
+  ) {}
 
   async take(...[limits, subject, request, referee]: Parameters<SharedRateLimitStore["take"]>) {
     try {
-      const decision = await this.present().take(limits, subject, request);
+      const decision = await this.redis.run(() => this.store.take(limits, subject, request));
       const { source, allowed } = decision;
       referee?.decided(limits, request, source, Number(allowed), Number(!allowed));
       return decision;
@@ -77,20 +120,15 @@ class InterruptibleStore implements SharedRateLimitStore {
     }
   }
 
-  async refund(...call: Parameters<RateLimitStore["refund"]>) {
-    return this.present().refund(...call);
+  refund(...call: Parameters<RateLimitStore["refund"]>) {
+    return this.redis.run(() => this.store.refund(...call));
   }
 
-  async reset(...call: Parameters<RateLimitStore["reset"]>) {
-    return this.present().reset(...call);
+  reset(...call: Parameters<RateLimitStore["reset"]>) {
+    return this.redis.run(() => this.store.reset(...call));
   }
 
-  async block(...call: Parameters<RateLimitStore["block"]>) {
-    return this.present().block(...call);
-  }
-
-  private present(): RateLimitStore {
-    if (this.available) return this.store;
-    throw new RedisUnavailableError("in-memory", "not-executed", new Error("the test says so"));
+  block(...call: Parameters<RateLimitStore["block"]>) {
+    return this.redis.run(() => this.store.block(...call));
   }
 }

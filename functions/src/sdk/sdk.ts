@@ -4,21 +4,14 @@ import { readEnvironment, secretManagerEmulatorHost } from "../config/environmen
 import { defaultFirestore } from "../default-firestore";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
-import type { SessionService } from "../session/session-service";
-import { createLimiter, type Limiter } from "./limiter";
+import { createClients, type Clients } from "./clients";
 import type { LoadHttps } from "./load-https";
 import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
-import { createWithQuota, type QuotaClient, type WithQuota } from "./with-quota";
+import { createWithQuota, type WithQuota } from "./with-quota";
 import { createWithRateLimit, type WithRateLimit } from "./with-rate-limit";
 
-/** Sessions of an app's users. */
-export type SessionClient = Pick<SessionService, "get" | "set" | "touch" | "destroy">;
-
 /** What `createRedisQuota` makes. */
-export interface RedisQuota {
-  readonly quota: QuotaClient;
-  readonly limiter: Limiter;
-  readonly sessions: SessionClient;
+export interface RedisQuota extends Clients {
   /**
    * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies: so that
    * the process can end.
@@ -55,18 +48,7 @@ function createRedisQuota(
   };
   const services = () => (made ??= make());
   return {
-    quota: {
-      check: async (providerId) => services().quotaService.check(providerId),
-      consume: async (...call) => services().quotaService.consume(...call),
-      refund: async (...call) => services().quotaService.refund(...call),
-    },
-    limiter: createLimiter(() => services().rateLimiter, loadHttps),
-    sessions: {
-      get: async (sessionId) => services().sessionService.get(sessionId),
-      set: async (...call) => services().sessionService.set(...call),
-      touch: async (...call) => services().sessionService.touch(...call),
-      destroy: async (sessionId) => services().sessionService.destroy(sessionId),
-    },
+    ...createClients(services, loadHttps),
     close: () => made?.close(),
   };
 }

@@ -1,76 +1,138 @@
-import { FirestoreUnavailableError } from "../firestore";
-import {
-  destroyedForMs,
-  parseSessionId,
-  parseSessionTtl,
-  SessionDestroyedError,
-  type Session,
-} from "./session";
-import { parseSessionData, type SessionData } from "./session-data";
-import type { FoundSession, SessionLife } from "./session-service";
+import { withinTimeLimit } from "../firestore";
+import type { MemoryServer } from "../memory-server";
+import type { FirestoreSessionStore } from "./firestore-session-store";
+import type { ApplyOutcome, RedisSessionStore, SessionEntry, TouchOutcome } from "./redis-session-store";
+import { destroyedForMs, SessionDestroyedError, type SessionSnapshot, type UnstoredSession } from "./session";
+import type { SessionData } from "./session-data";
 
-interface Destroyed {
-  readonly forgottenAtMs: number;
+export interface MemorySessionsOptions {
+  readonly collectionPath: string;
+  readonly ttlSeconds: number;
 }
 
-/** Sessions in memory: for tests of an app's code without Redis and Firestore. */
-export class MemorySessions {
-  /** Who answers; undefined if nobody does. */
-  source: FoundSession["source"] | undefined = "redis";
+/** A session as one store has it. */
+interface Kept {
+  /** Undefined for a destroyed one. */
+  readonly data: SessionData | undefined;
+  readonly untilMs: number;
+}
 
-  private readonly sessions = new Map<string, Session | Destroyed>();
+const TIMEOUT_MS = 10_000;
+
+/** Sessions in memory, and the stores as which the service sees them. Redis is told of each change of a document. */
+export class MemorySessions {
+  private readonly documents = new Map<string, Kept>();
+  private readonly entries = new Map<string, Kept>();
 
   constructor(
-    private readonly options: { readonly ttlSeconds: number },
-    private readonly now: () => number = Date.now,
+    private readonly redis: MemoryServer,
+    private readonly firestore: MemoryServer,
+    private readonly options: MemorySessionsOptions,
+    private readonly now: () => number,
   ) {}
 
-  async get(sessionId: string): Promise<FoundSession | undefined> {
-    parseSessionId(sessionId);
-    const source = this.requireSource();
-    const session = this.alive(sessionId);
-    return session && { data: parseSessionData(session.data), source };
+  readonly redisStore: Pick<RedisSessionStore, "read" | "write" | "touch" | "apply" | "destroy"> = {
+    read: (sessionId) => this.redis.run(() => this.readEntry(sessionId)),
+    write: (sessionId, data, ttlMs) =>
+      this.redis.run(() => {
+        const known = this.alive(this.entries, sessionId);
+        if (known && known.data === undefined) return false;
+        this.entries.set(sessionId, { data, untilMs: this.now() + ttlMs });
+        return true;
+      }),
+    touch: (sessionId, ttlMs) => this.redis.run(() => this.touchEntry(sessionId, ttlMs)),
+    // The documents have told already.
+    apply: () => this.redis.run((): ApplyOutcome => "superseded"),
+    destroy: (sessionId) => this.redis.run(() => void this.entries.set(sessionId, this.destroyed())),
+  };
+
+  readonly firestoreStore: Pick<
+    FirestoreSessionStore,
+    "read" | "set" | "extend" | "destroy" | "destroyExisting"
+  > = {
+    read: (sessionId) => this.inFirestore(() => this.snapshot(sessionId)),
+    set: (sessionId, { data, expiresAtMs }) =>
+      this.inFirestore(() => {
+        if (this.snapshot(sessionId).state === "destroyed") throw new SessionDestroyedError();
+        const session = { data, untilMs: expiresAtMs };
+        this.entries.set(sessionId, session);
+        return this.store(sessionId, session);
+      }),
+    extend: (sessionId, ttlMs, unstored) => this.inFirestore(() => this.extend(sessionId, ttlMs, unstored)),
+    destroy: (sessionId) =>
+      this.inFirestore(() => {
+        this.entries.set(sessionId, this.destroyed());
+        return this.store(sessionId, this.destroyed());
+      }),
+    destroyExisting: (sessionId) =>
+      this.inFirestore(() => {
+        if (this.documents.has(sessionId)) this.store(sessionId, this.destroyed());
+      }),
+  };
+
+  private readEntry(sessionId: string): SessionEntry {
+    const entry = this.alive(this.entries, sessionId);
+    if (entry === undefined) return { kind: "miss" };
+    if (entry.data === undefined) return { kind: "destroyed" };
+    return { kind: "session", data: structuredClone(entry.data), storedVersion: undefined };
   }
 
-  async set(sessionId: string, data: SessionData, life: SessionLife = {}): Promise<void> {
-    parseSessionId(sessionId);
-    const own = parseSessionData(data);
-    const ttlMs = this.ttlMs(life);
-    this.requireSource();
-    const known = this.sessions.get(sessionId);
-    if (known && "forgottenAtMs" in known && known.forgottenAtMs > this.now())
-      throw new SessionDestroyedError();
-    this.sessions.set(sessionId, { data: own, expiresAtMs: this.now() + ttlMs });
+  private touchEntry(sessionId: string, ttlMs: number): TouchOutcome {
+    const entry = this.alive(this.entries, sessionId);
+    if (entry === undefined) return { kind: "miss" };
+    const { data, untilMs } = entry;
+    if (data === undefined) return { kind: "none" };
+    this.entries.set(sessionId, { data, untilMs: Math.max(untilMs, this.now() + ttlMs) });
+    const document = this.alive(this.documents, sessionId);
+    if (document === undefined) return { kind: "touched", storedMs: 0, unstored: { data, version: 0 } };
+    return { kind: "touched", storedMs: document.untilMs - this.now(), unstored: undefined };
   }
 
-  async touch(sessionId: string, life: SessionLife = {}): Promise<boolean> {
-    parseSessionId(sessionId);
-    const ttlMs = this.ttlMs(life);
-    this.requireSource();
-    const session = this.alive(sessionId);
-    if (session === undefined) return false;
-    const expiresAtMs = Math.max(session.expiresAtMs, this.now() + ttlMs);
-    this.sessions.set(sessionId, { data: session.data, expiresAtMs });
-    return true;
+  private extend(sessionId: string, ttlMs: number, unstored: UnstoredSession | undefined): SessionSnapshot {
+    const current = this.snapshot(sessionId);
+    const { state, asOfMs } = current;
+    if (state === "destroyed") return current;
+    if (state !== "absent" && state.expiresAtMs - asOfMs >= ttlMs / 2) return current;
+    const data = state === "absent" ? unstored?.data : state.data;
+    if (data === undefined) return current;
+    const untilMs = asOfMs + ttlMs;
+    const entry = this.alive(this.entries, sessionId);
+    this.entries.set(sessionId, { data, untilMs: Math.max(untilMs, entry?.untilMs ?? 0) });
+    return this.store(sessionId, { data, untilMs });
   }
 
-  async destroy(sessionId: string): Promise<void> {
-    parseSessionId(sessionId);
-    this.requireSource();
-    this.sessions.set(sessionId, { forgottenAtMs: this.now() + destroyedForMs(this.options.ttlSeconds) });
+  private store(sessionId: string, document: Kept): SessionSnapshot {
+    this.documents.set(sessionId, document);
+    return this.snapshot(sessionId);
   }
 
-  private alive(sessionId: string): Session | undefined {
-    const known = this.sessions.get(sessionId);
-    return known && "data" in known && known.expiresAtMs > this.now() ? known : undefined;
+  private snapshot(sessionId: string): SessionSnapshot {
+    const document = this.alive(this.documents, sessionId);
+    const state =
+      document === undefined
+        ? "absent"
+        : document.data === undefined
+          ? "destroyed"
+          : { data: structuredClone(document.data), expiresAtMs: document.untilMs };
+    return { state, version: 0, asOfMs: this.now() };
   }
 
-  private ttlMs({ ttlSeconds = this.options.ttlSeconds }: SessionLife): number {
-    return parseSessionTtl(ttlSeconds) * 1000;
+  private alive(kept: ReadonlyMap<string, Kept>, sessionId: string): Kept | undefined {
+    const session = kept.get(sessionId);
+    return session && session.untilMs > this.now() ? session : undefined;
   }
 
-  private requireSource(): FoundSession["source"] {
-    if (this.source !== undefined) return this.source;
-    throw new FirestoreUnavailableError("sessions", "not-executed", new Error("the test says so"));
+  private destroyed(): Kept {
+    return { data: undefined, untilMs: this.now() + destroyedForMs(this.options.ttlSeconds) };
+  }
+
+  private inFirestore<T>(use: () => T): Promise<T> {
+    const { collectionPath } = this.options;
+    return withinTimeLimit(
+      collectionPath,
+      TIMEOUT_MS,
+      () => this.firestore.run(use),
+      () => true,
+    );
   }
 }

@@ -47,10 +47,14 @@ export interface SessionLife {
  */
 export class SessionService {
   constructor(
-    private readonly redisStore: RedisSessionStore,
-    private readonly firestoreStore: FirestoreSessionStore,
+    private readonly redisStore: Pick<RedisSessionStore, "read" | "write" | "touch" | "apply" | "destroy">,
+    private readonly firestoreStore: Pick<
+      FirestoreSessionStore,
+      "read" | "set" | "extend" | "destroy" | "destroyExisting"
+    >,
     private readonly options: SessionServiceOptions,
     private readonly logs: Logs,
+    private readonly now: () => number = () => Date.now(),
   ) {}
 
   /** Finds a session; undefined if there is none, or it has expired or was destroyed. */
@@ -86,7 +90,7 @@ export class SessionService {
       if (!alive) throw new SessionDestroyedError();
       return;
     }
-    const session = { data: own, expiresAtMs: Date.now() + ttlMs };
+    const session = { data: own, expiresAtMs: this.now() + ttlMs };
     if (this.options.mode === "firestore") {
       await this.orLog(() => this.firestoreStore.set(sessionId, session));
       return;
