@@ -7,7 +7,6 @@ import { runScript, runScriptForBuffer } from "../redis/script";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
   advance,
-  charge,
   emptyEntry,
   shapeOf,
   type Algorithm,
@@ -166,7 +165,6 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
       }
       const first = requests[i]!;
       advance(limits, entry, nowMs);
-      if (operation === "refund") charge(limits, entry, -cost * first.times);
       let isAllowed = true;
       for (let asker: Asker | undefined = first; asker !== undefined; asker = asker.next) {
         const decision = decide(limits, entry, request, nowMs, "redis");
