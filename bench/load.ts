@@ -28,6 +28,7 @@ import { type FrameworkFunction, startFrameworkFunction } from "./lib/framework-
 import { describeMachine } from "./lib/machine.ts";
 import { concurrently, median } from "./lib/measure.ts";
 import { assembleQuotaParts } from "./lib/quota-parts.ts";
+import { unsignedIdToken } from "./lib/unsigned-token.ts";
 
 const { values: options } = parseArgs({
   options: { minutes: { type: "string", default: "0.5" }, json: { type: "boolean", default: false } },
@@ -62,12 +63,6 @@ const PARAMS = {
   REDIS_TIMEOUT_MS: "1000",
   RATE_LIMIT_POLICIES: JSON.stringify([POLICY]),
 };
-
-/** A token that is decoded, but would not be believed where signatures are verified. */
-function unsignedIdToken(uid: string): string {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: "none", typ: "JWT" })}.${part({ sub: uid, uid })}.`;
-}
 
 const providers = Array.from({ length: PROVIDERS }, (_, i) => {
   const id = `provider-${i}`;

@@ -9,6 +9,7 @@ import { slotOf } from "../../functions/src/redis/keys";
 import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { consumeOne, startLoad, total, type Tally } from "../harness/cluster-load.ts";
+import { SLACK_MS } from "../harness/patience.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { isMaster, startCluster, type TestCluster } from "../harness/redis-cluster.ts";
@@ -16,8 +17,6 @@ import { connectCluster } from "../harness/test-cluster.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
 const TIMEOUT_MS = 200;
-/** Room for a busy machine above the time limit. */
-const SLACK_MS = 1500;
 /** Soon, yet longer than a busy machine keeps a Redis from answering. */
 const NODE_TIMEOUT_MS = 2000;
 const VICTIM = 1;

@@ -2,6 +2,7 @@ import type { RedisCluster } from "../../functions/src/redis/cluster";
 import { RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys, slotOf } from "../../functions/src/redis/keys";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
+import { SLACK_MS } from "../harness/patience.ts";
 import { startCluster, type ClusterNode, type TestCluster } from "../harness/redis-cluster.ts";
 import { connectCluster } from "../harness/test-cluster.ts";
 import { uniquePrefix } from "../harness/test-redis.ts";
@@ -9,8 +10,6 @@ import { waitFor } from "../harness/wait-for.ts";
 
 /** Short, where a test waits for its end. */
 const TIMEOUT_MS = 200;
-/** Room for a busy machine above the time limit. */
-const SLACK_MS = 1500;
 
 let servers: TestCluster;
 let cluster: RedisCluster;

@@ -10,7 +10,7 @@ import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { DESTROYED, NOT_STORED, parseStoredSession } from "../../functions/src/session/stored-session";
-import { recordLogs } from "../harness/recorded-logs.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { assembleSessionParts } from "../harness/session-parts.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
@@ -29,10 +29,7 @@ let sessions: CollectionReference;
 beforeAll(() => {
   firestore = connectFirestore(project);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
   sessions = firestore.collection("sessions");
 });
 

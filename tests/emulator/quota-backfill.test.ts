@@ -4,6 +4,7 @@ import type { Context } from "../../functions/src/context";
 import { backfillQuotas, type BackfillTasks } from "../../functions/src/handlers/backfill-quotas";
 import { QuotaBackfill } from "../../functions/src/quota/quota-backfill";
 import { RedisConnection } from "../../functions/src/redis/connection";
+import { connectPatiently } from "../harness/patience.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
@@ -18,10 +19,7 @@ let connection: RedisConnection;
 
 beforeAll(() => {
   firestore = connectFirestore(project);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 afterAll(async () => {

@@ -10,9 +10,9 @@ import { QuotaOutcomeUnknownError, type QuotaMode } from "../../functions/src/qu
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { startFaultProxy } from "../harness/fault-proxy.ts";
 import { Interleaving, type Fault } from "../harness/interleaving.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { QuotaWorld } from "../harness/quota-world.ts";
-import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectFirestore } from "../harness/test-firestore.ts";
 import { storedQuota } from "../harness/stored-quota.ts";
@@ -40,10 +40,7 @@ beforeAll(async () => {
   server = await startFirestoreServer();
   firestore = connectFirestore(project, `127.0.0.1:${server.port}`);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 afterAll(async () => {
@@ -54,7 +51,7 @@ afterAll(async () => {
 });
 
 function connectTo(port: number): RedisConnection {
-  const other = new RedisConnection({ host: "127.0.0.1", port, timeoutMs: 2000 }, recordLogs().logs);
+  const other = connectPatiently(port);
   closing.push(() => other.close());
   return other;
 }

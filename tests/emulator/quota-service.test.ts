@@ -8,6 +8,7 @@ import { NOT_KNOWN } from "../../functions/src/quota/stored-quota";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import type { Context } from "../../functions/src/context";
 import { startFaultProxy } from "../harness/fault-proxy.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { storedQuota } from "../harness/stored-quota.ts";
@@ -23,10 +24,7 @@ let connection: RedisConnection;
 beforeAll(() => {
   firestore = connectFirestore(project);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 afterAll(async () => {

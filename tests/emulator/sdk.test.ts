@@ -13,9 +13,9 @@ import { QUOTA_CLIENT_CASES } from "../cases/quota-client.ts";
 import { SESSION_CLIENT_CASES } from "../cases/session-client.ts";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { ProviderDocuments } from "../harness/provider-documents.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
-import { recordLogs } from "../harness/recorded-logs.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
@@ -30,10 +30,7 @@ beforeAll(async () => {
   target = await startTarget();
   calls = new CallControls(target.address);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 afterAll(async () => {

@@ -14,7 +14,7 @@ import { SessionDestroyedError, SessionStillCachedError } from "../../functions/
 import type { SessionService } from "../../functions/src/session/session-service";
 import { parseStoredSession } from "../../functions/src/session/stored-session";
 import { IDLE, Interleaving, type Actor, type Fault } from "../harness/interleaving.ts";
-import { recordLogs } from "../harness/recorded-logs.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { assembleSessionParts } from "../harness/session-parts.ts";
 import { steppedFirestore, steppedRedis } from "../harness/stepped-clients.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
@@ -37,10 +37,7 @@ beforeAll(async () => {
   server = await startFirestoreServer();
   firestore = connectFirestore(project, `127.0.0.1:${server.port}`);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 afterAll(async () => {

@@ -10,6 +10,7 @@ import {
   SessionUnavailableError,
 } from "../../functions/src/session/session";
 import { startFaultProxy } from "../harness/fault-proxy.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { assembleSessionParts, type SessionPartsOptions } from "../harness/session-parts.ts";
 import { testEmulators } from "../harness/test-emulators.ts";
@@ -27,10 +28,7 @@ beforeAll(async () => {
   server = await startFirestoreServer();
   firestore = connectFirestore(project, `127.0.0.1:${server.port}`);
   redis = connectRedis(redisPort);
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: redisPort, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently(redisPort);
 });
 
 const closing: (() => unknown)[] = [];

@@ -17,6 +17,7 @@ import { secretReader } from "../../functions/src/redis/secret-manager";
 import type { Secret } from "../../functions/src/secret";
 import { freePorts } from "../../scripts/free-ports.mjs";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
+import { PATIENT_MS, SLACK_MS, untilItAnswers } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { startSecretManager, type SecretManagerServer } from "../harness/secret-manager-server.ts";
 import { makeCertificates, type TlsCertificates } from "../harness/tls-certificates.ts";
@@ -24,10 +25,6 @@ import { waitFor } from "../harness/wait-for.ts";
 
 /** Short, where a test waits for its end. */
 const TIMEOUT_MS = 200;
-/** Longer than a busy machine takes, where an answer must come. */
-const PATIENT_MS = 5000;
-/** Room for a busy machine above the time limit. */
-const SLACK_MS = 1500;
 
 const AUTH = "projects/p/secrets/auth";
 const CA = "projects/p/secrets/ca";
@@ -99,9 +96,6 @@ async function failure(operation: () => Promise<unknown>): Promise<RedisUnavaila
   expect((error as RedisUnavailableError).outcome).toBe("not-executed");
   return error as RedisUnavailableError;
 }
-
-const untilItAnswers = (ping: () => Promise<string>) =>
-  waitFor(async () => (await ping()) === "PONG", { what: "an answer" });
 
 describe("AUTH", () => {
   test("the password is read once, by however many operations at once, without the line feed at its end", async () => {

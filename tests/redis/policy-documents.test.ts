@@ -13,8 +13,9 @@ import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-l
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { connect } from "../emulator-firestore/firestore-target.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
-import { testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
+import { uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
 process.env["METADATA_SERVER_DETECTION"] = "none";
@@ -33,10 +34,7 @@ let sources: PolicyDocuments[];
 beforeAll(async () => {
   server = await startFirestoreServer();
   firestore = connect(`${server.host}:${server.port}`, "demo-policies");
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently();
 });
 
 beforeEach(() => {

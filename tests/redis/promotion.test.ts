@@ -7,14 +7,13 @@ import { RedisConnection } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { consumeOne, startLoad, total } from "../harness/cluster-load.ts";
+import { SLACK_MS } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { startFaultProxy, type FaultProxy } from "../harness/fault-proxy.ts";
 import { connectRedis } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
 const TIMEOUT_MS = 200;
-/** Room for a busy machine above the time limit. */
-const SLACK_MS = 1500;
 /** At most, until the replica is promoted. */
 const PAUSE_MS = 5000;
 const CALLERS = 16;

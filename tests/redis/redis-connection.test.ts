@@ -6,16 +6,13 @@ import { blockSubject } from "../../functions/src/redis/lua.generated";
 import { runScript } from "../../functions/src/redis/script";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { startFaultProxy, type FaultProxy, type FaultProxyOptions } from "../harness/fault-proxy.ts";
+import { PATIENT_MS, SLACK_MS, untilItAnswers } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
 
 /** Short, where a test waits for its end. */
 const TIMEOUT_MS = 200;
-/** Longer than a busy machine takes, where an answer must come. */
-const PATIENT_MS = 5000;
-/** Room for a busy machine above the time limit. */
-const SLACK_MS = 1500;
 /** Nobody waited for Redis: far below the time limit. */
 const AT_ONCE_MS = 50;
 
@@ -49,9 +46,6 @@ async function proxyTo(port: number, options?: FaultProxyOptions): Promise<Fault
   closing.push(() => proxy.close());
   return proxy;
 }
-
-const untilItAnswers = (ping: () => Promise<string>) =>
-  waitFor(async () => (await ping()) === "PONG", { what: "an answer" });
 
 /** Expects failure, no later than soon after the short time limit, and returns the error. */
 async function failure(operation: () => Promise<unknown>): Promise<RedisUnavailableError> {

@@ -7,9 +7,9 @@ import { NO_DOCUMENT } from "../../functions/src/quota/stored-quota";
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis } from "../../scripts/redis-server.mjs";
-import { recordLogs } from "../harness/recorded-logs.ts";
+import { connectPatiently } from "../harness/patience.ts";
 import { clean, storedQuota } from "../harness/stored-quota.ts";
-import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
+import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const TTL_SECONDS = 300;
 
@@ -20,10 +20,7 @@ let store: RedisQuotaStore;
 
 beforeAll(() => {
   redis = connectRedis();
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently();
 });
 
 beforeEach(() => {
@@ -211,10 +208,7 @@ test("keys of one bucket share a slot, and the bucket is the id's CRC16 modulo 1
 test("a full server still takes changes of what it holds, and refuses what is new", async () => {
   const server = await startRedis();
   const direct = connectRedis(server.port);
-  const full = new RedisConnection(
-    { host: "127.0.0.1", port: server.port, timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  const full = connectPatiently(server.port);
   const fullStore = new RedisQuotaStore(full, keys, { ttlSeconds: TTL_SECONDS, missingLimit: 100 });
   try {
     for (const id of ["updated", "invalidated", "deleted"]) await fullStore.apply(id, snapshot(1));

@@ -4,8 +4,8 @@ import { RedisConnection, RedisUnavailableError } from "../../functions/src/redi
 import { Keys } from "../../functions/src/redis/keys";
 import { RedisSessionStore } from "../../functions/src/session/redis-session-store";
 import type { SessionSnapshot } from "../../functions/src/session/session";
-import { recordLogs } from "../harness/recorded-logs.ts";
-import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
+import { connectPatiently } from "../harness/patience.ts";
+import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const TTL_SECONDS = 3600;
 const TTL_MS = TTL_SECONDS * 1000;
@@ -18,10 +18,7 @@ let store: RedisSessionStore;
 
 beforeAll(() => {
   redis = connectRedis();
-  connection = new RedisConnection(
-    { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 2000 },
-    recordLogs().logs,
-  );
+  connection = connectPatiently();
 });
 
 beforeEach(() => {

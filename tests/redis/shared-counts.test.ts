@@ -10,6 +10,7 @@ import { SharedCounts } from "../../functions/src/redis/shared-counts";
 import { createServices } from "../../functions/src/services";
 import { freePorts } from "../../scripts/free-ports.mjs";
 import { startRedis } from "../../scripts/redis-server.mjs";
+import { connectPatiently } from "../harness/patience.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
@@ -43,7 +44,7 @@ function closeConnections(): void {
 
 /** What a process shares its counts by, each with a connection of its own. */
 function sharedCounts(port = testRedisPort()): SharedCounts {
-  const connection = new RedisConnection({ host: "127.0.0.1", port, timeoutMs: 2000 }, recordLogs().logs);
+  const connection = connectPatiently(port);
   opened.push(connection);
   return new SharedCounts(connection, keys, () => clock.nowMs);
 }
