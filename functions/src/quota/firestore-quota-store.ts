@@ -9,14 +9,7 @@ import type {
 } from "@google-cloud/firestore";
 
 import { TimeUpError } from "../deadline";
-import {
-  isConflict,
-  retryConflicts,
-  toTimestamp,
-  toVersion,
-  withinTimeLimit,
-  loadFirestore,
-} from "../firestore";
+import { retryConflicts, toTimestamp, toVersion, withinTimeLimit, loadFirestore } from "../firestore";
 import { GrpcStatus } from "../grpc-status";
 import type { Flush } from "./flush";
 import {
@@ -40,8 +33,17 @@ const TIMEOUT_MS = 10_000;
 /** Subcollection of a provider document: calls that had an idempotency key. A TTL policy on `expireAt` removes them. */
 const CALLS = "quotaCalls";
 
-/** Calls that a document remembers: more than can come in between a write and its repetition. */
-const RECENT_CALLS = 20;
+/**
+ * How long a document keeps the id of a call that it counted, by Firestore's clock. It must exceed the time limit of one
+ * operation: Firestore's client repeats a write whose answer is lost, and the id keeps it from counting twice.
+ *
+ * Only calls of the last 30 s that other instances made are kept, at 36 bytes each. So a document would have to be
+ * written about 900 times per second to reach Firestore's limit of 1 MiB, which rejects the write.
+ */
+const CALL_ID_TTL_MS = 30_000;
+
+/** Ids of answered calls that an instance keeps in order to remove them from their documents at its next write. */
+const MAX_ANSWERED_IDS = 10_000;
 
 /** Whether Redis counted the call is not known, so that Firestore must not count it again. */
 export class UnknownCallError extends Error {
@@ -66,8 +68,26 @@ export interface SampledDocument {
   readonly problem: string | undefined;
 }
 
+/** A call that a document counted, and when its writer had read the document, by Firestore's clock. */
+interface CountedCall {
+  readonly callId: string;
+  readonly readMs: number;
+}
+
+/** One call of {@link FirestoreQuotaStore.consume}, with all its attempts. */
+interface Attempt {
+  /** Names the call in the document. */
+  readonly callId: string;
+  /** What a write that was sent counts and answers, be it that its answer is lost. */
+  sent: Omit<FirestoreDecision, "snapshot"> | undefined;
+  isOver: boolean;
+}
+
 /** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
 export class FirestoreQuotaStore {
+  /** Calls of this instance that are over, so that no document has to remember them. */
+  private readonly answeredIds = new Set<string>();
+
   constructor(
     private readonly firestore: () => Firestore,
     private readonly collectionPath: string,
@@ -124,18 +144,14 @@ export class FirestoreQuotaStore {
    */
   consume(call: QuotaCall): Promise<FirestoreDecision> {
     const document = this.document(call.providerId);
-    const attempt = { callId: randomBytes(8).toString("base64url"), mayBeWritten: false, isOver: false };
-    const decide = () =>
-      retryConflicts(this.timeoutMs, async () => {
-        try {
-          return await this.tryToConsume(document, call, attempt);
-        } catch (error) {
-          if (isConflict(error)) attempt.mayBeWritten = false;
-          throw error;
-        }
-      });
-    return this.bounded(document.path, decide, () => attempt.mayBeWritten).finally(() => {
+    const callId = randomBytes(8).toString("base64url");
+    const attempt: Attempt = { callId, sent: undefined, isOver: false };
+    const decide = () => retryConflicts(this.timeoutMs, () => this.tryToConsume(document, call, attempt));
+    // A conflict proves nothing: Firestore's client repeats a write whose answer is lost, and its own write is in the way.
+    return this.bounded(document.path, decide, () => attempt.sent !== undefined).finally(() => {
       attempt.isOver = true;
+      if (this.answeredIds.size >= MAX_ANSWERED_IDS) this.answeredIds.clear();
+      this.answeredIds.add(callId);
     });
   }
 
@@ -221,9 +237,8 @@ export class FirestoreQuotaStore {
   private async tryToConsume(
     document: DocumentReference,
     call: QuotaCall,
-    attempt: { readonly callId: string; mayBeWritten: boolean; readonly isOver: boolean },
+    attempt: Attempt,
   ): Promise<FirestoreDecision> {
-    const { callId } = attempt;
     const record = this.record(document, call);
     const [current, earlier] = await this.firestore().getAll(document, ...(record ? [record] : []));
     const first = earlier?.data();
@@ -231,19 +246,16 @@ export class FirestoreQuotaStore {
     if (first) return { allowed: true, used: first["used"], limit: first["limit"], found: first["found"] };
 
     const data = current!.data();
+    const counted = countedCalls(data);
+    if (attempt.sent && counted.some(({ callId }) => callId === attempt.callId)) return attempt.sent;
     const limitWithout = missingLimit(this.options);
     const before = data ? parseQuota(data, this.options) : { used: 0, limit: limitWithout ?? 0 };
     const found = data !== undefined;
     const snapshot = this.toSnapshot(current!);
-    // The answer to an earlier attempt may have been lost after it was written: Firestore's client then sends it again.
-    const callIds = recentCalls(data);
-    if (callIds.includes(callId)) {
-      return { allowed: true, ...before, found, snapshot };
-    }
     const { allowed, used } = decideConsumption(before, call.cost);
     if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
 
-    const sync = { callIds: [...callIds, callId].slice(-RECENT_CALLS) };
+    const sync = { calls: this.remember(counted, attempt.callId, current!.readTime.toMillis()) };
     const batch = this.firestore().batch();
     if (found) {
       batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
@@ -258,10 +270,18 @@ export class FirestoreQuotaStore {
       });
     // The caller has been told that nothing was counted.
     if (attempt.isOver) throw new TimeUpError("the time was up");
-    attempt.mayBeWritten = true;
+    attempt.sent = { allowed, ...answer };
     const [written] = await batch.commit();
     const after = this.written(written!.writeTime, { used, limit: before.limit });
     return { allowed, ...answer, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
+  }
+
+  /** What the document remembers after it has counted another call. */
+  private remember(earlier: readonly CountedCall[], callId: string, nowMs: number): CountedCall[] {
+    const needed = earlier.filter(
+      (each) => nowMs - each.readMs < CALL_ID_TTL_MS && !this.answeredIds.delete(each.callId),
+    );
+    return [...needed, { callId, readMs: nowMs }];
   }
 
   private problemOf(document: DocumentSnapshot): string | undefined {
@@ -319,10 +339,10 @@ export class FirestoreQuotaStore {
   }
 }
 
-/** The calls that the document counted last. */
-function recentCalls(data: DocumentData | undefined): readonly unknown[] {
-  const callIds = (data?.[SYNC_FIELD] as DocumentData | undefined)?.["callIds"] as unknown;
-  return Array.isArray(callIds) ? callIds : [];
+/** The calls that a document remembers. */
+function countedCalls(data: DocumentData | undefined): readonly CountedCall[] {
+  const calls = (data?.[SYNC_FIELD] as DocumentData | undefined)?.["calls"] as unknown;
+  return Array.isArray(calls) ? (calls as CountedCall[]) : [];
 }
 
 function sha256(text: string): string {

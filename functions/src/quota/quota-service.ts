@@ -197,11 +197,8 @@ export class QuotaService {
   }
 
   private async reportUnknown(call: QuotaCall, cause: RedisUnavailableError): Promise<never> {
-    try {
-      await this.orLog(() => this.firestoreStore.rememberUnknown(call));
-    } catch (error) {
-      if (!(error instanceof FirestoreUnavailableError)) throw error;
-    }
+    // Whatever becomes of the record, Redis may have counted the call.
+    await this.orLog(() => this.firestoreStore.rememberUnknown(call)).catch(() => undefined);
     throw new QuotaOutcomeUnknownError(call.idempotencyKey, cause);
   }
 
