@@ -1,4 +1,5 @@
 import { toVersion } from "../../functions/dist/firestore.js";
+import { formatValue, validationMessage } from "../../functions/dist/validation.js";
 import { openServices } from "../in-process-services.ts";
 import type { Stack } from "../stack.ts";
 import type { Load } from "./load.ts";
@@ -80,7 +81,7 @@ export class ConsoleControls {
   /** Deploys the functions anew with the mode, and lets the load ask in it too. */
   async #switchMode({ mode }: Partial<Ask<"mode">>): Answer<"mode"> {
     if (mode === undefined || !MODES.includes(mode)) {
-      throw new ControlError(`mode: got ${JSON.stringify(mode)}; expected one of ${MODES.join(", ")}.`);
+      throw new ControlError(validationMessage("mode", `one of ${MODES.join(", ")}`, formatValue(mode)));
     }
     const { stack, load, changed } = this.#parts;
     const startedAt = performance.now();
@@ -92,7 +93,7 @@ export class ConsoleControls {
 
   async #switchLoad({ on }: Partial<Ask<"load">>): Answer<"load"> {
     if (typeof on !== "boolean") {
-      throw new ControlError(`on: got ${JSON.stringify(on)}; expected true or false.`);
+      throw new ControlError(validationMessage("on", "true or false", formatValue(on)));
     }
     const { load, changed } = this.#parts;
     if (on) load.start();
@@ -120,11 +121,11 @@ export class ConsoleControls {
    */
   async #setLimit({ providerId, limit }: Partial<Ask<"limit">>): Answer<"limit"> {
     if (providerId === undefined || !SHOWN_PROVIDER_IDS.includes(providerId)) {
-      throw new ControlError(`providerId: got ${JSON.stringify(providerId)}; expected one of the table's.`);
+      throw new ControlError(validationMessage("providerId", "one of the table's", formatValue(providerId)));
     }
     if (!Number.isInteger(limit) || limit! < 0 || limit! > MAX_LIMIT) {
       throw new ControlError(
-        `limit: got ${JSON.stringify(limit)}; expected a whole number from 0 to ${MAX_LIMIT}.`,
+        validationMessage("limit", `a whole number from 0 to ${MAX_LIMIT}`, formatValue(limit)),
       );
     }
     const { stack, redis, entries } = this.#parts;

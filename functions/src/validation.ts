@@ -1,9 +1,78 @@
+import { types } from "node:util";
+
 import * as v from "valibot";
 
-/** Shows a value in an error message: JSON, shortened; what JSON cannot say by its JavaScript name. */
-export function show(value: unknown): string {
-  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
-  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+const MAX_CHARACTERS = 80;
+const MAX_DEPTH = 3;
+
+/**
+ * Words a validation error: ``Expected `cost` to be a whole number, 1 or more; got 0.``
+ *
+ * @param field name or path of the value
+ * @param expected the valid values
+ * @param got the value, as {@link formatValue} or {@link formatRedacted} returns it
+ */
+export function validationMessage(field: string, expected: string, got: string): string {
+  return `Expected \`${field}\` to be ${expected}; got ${got}.`;
+}
+
+/** Formats any value for an error message, in at most 80 characters. Never throws. */
+export function formatValue(value: unknown): string {
+  try {
+    return shorten(format(value, MAX_DEPTH));
+  } catch {
+    return "an unreadable value";
+  }
+}
+
+/** Formats a value that may be a secret: the length of a string, and the type of an object. */
+export function formatRedacted(value: unknown): string {
+  if (typeof value === "string" && value !== "") return `a string of ${value.length} characters`;
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" && value !== null ? formatClass(value) : formatValue(value);
+}
+
+function format(value: unknown, depth: number): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, MAX_CHARACTERS));
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function") return "a function";
+  return typeof value === "object" && value !== null ? formatObject(value, depth) : String(value);
+}
+
+function formatObject(object: object, depth: number): string {
+  if (types.isProxy(object)) return "a Proxy";
+  if (Array.isArray(object)) return depth === 0 ? "[...]" : `[${formatItems(object, depth)}]`;
+  const prototype: unknown = Object.getPrototypeOf(object);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return formatClass(object);
+  return depth === 0 ? "{...}" : `{${formatItems(object, depth)}}`;
+}
+
+/** The elements of an array, or the fields of an object, as far as they are shown. */
+function formatItems(object: object, depth: number): string {
+  let items = "";
+  for (const key of Object.keys(object).slice(0, MAX_CHARACTERS)) {
+    if (items.length > MAX_CHARACTERS) break;
+    const property = Object.getOwnPropertyDescriptor(object, key);
+    const item = property && "value" in property ? format(property.value, depth - 1) : "[getter]";
+    items += `${items && ","}${Array.isArray(object) ? "" : `${format(key, 0)}:`}${item}`;
+  }
+  return items;
+}
+
+function formatClass(object: object): string {
+  try {
+    const { name } =
+      (object as Partial<Record<"constructor", { readonly name?: unknown }>>).constructor ?? {};
+    if (typeof name === "string" && name !== "" && !types.isProxy(object))
+      return name === "Object" ? "an object" : `an instance of ${shorten(name)}`;
+  } catch {
+    // The constructor is the value's own.
+  }
+  return "an object";
+}
+
+function shorten(text: string): string {
+  return text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS - 3).toWellFormed()}...` : text;
 }
 
 /** Names that Firestore keeps for itself. */
@@ -33,15 +102,15 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 /** Names that callers choose: they become parts of keys, and are written to logs. */
 export const CALLERS_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 
-/** So many fields that an object should not have are told of. */
+/** Unknown fields that are reported of one object, at most. */
 const MAX_UNKNOWN_FIELDS = 3;
 
-/** What a field is expected to be that a schema does not have. */
+/** Marks the issue of an unknown field. */
 const UNKNOWN_FIELD = "never";
 
 /**
- * A schema of an object with these fields and no others. The messages of schemas, `what` here, are written as the clause
- * behind "expected"; of a field that is missing its own schema's is shown.
+ * A schema of an object with these fields and no others. The message of a schema, `what` here, is the valid values as
+ * they follow "Expected `field` to be". A missing field has the message of its own schema.
  */
 export function onlyFields<const Entries extends v.ObjectEntries>(entries: Entries, what: string) {
   const schema = v.object(entries, ({ path }): string => {
@@ -66,33 +135,45 @@ export function onlyFields<const Entries extends v.ObjectEntries>(entries: Entri
   );
 }
 
-/** What a schema makes of a value, or one line per problem: the field, what was received and what is valid. */
+/** How messages name a value that a schema parses. */
+export interface Names {
+  /** The value itself. */
+  readonly whole: string;
+  /** Path before the paths of its fields; none by default. */
+  readonly prefix?: string;
+}
+
+/** Parses a value with a schema. Returns the output, or one validation message per problem. */
 export function parse<Schema extends v.GenericSchema>(
   schema: Schema,
   input: unknown,
+  names: Names,
 ): { readonly output: v.InferOutput<Schema> } | { readonly problems: readonly string[] } {
   const { success, output, issues } = v.safeParse(schema, input);
-  return success ? { output } : { problems: [...new Set(issues.map((issue) => describe(issue, input)))] };
+  return success
+    ? { output }
+    : { problems: [...new Set(issues.map((issue) => describe(issue, input, names)))] };
 }
 
-function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown): string {
+function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown, names: Names): string {
   const keys = path?.map(({ key }) => key as PropertyKey) ?? [];
-  if (expected === UNKNOWN_FIELD)
-    return `${at(keys.slice(0, -1))}got the unknown field ${show(keys.at(-1))}; expected ${message}`;
+  if (expected === UNKNOWN_FIELD) {
+    const got = `the unknown field ${formatValue(keys.at(-1))}`;
+    return validationMessage(pathOf(keys.slice(0, -1), names), message, got);
+  }
   // An issue has the value as transformations left it.
   const received = keys.reduce<unknown>(
     (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
     input,
   );
-  return `${at(keys)}${received === undefined ? "not set" : `got ${show(received)}`}; expected ${message}`;
+  return validationMessage(pathOf(keys, names), message, formatValue(received));
 }
 
-/** Where in the input something is, before what is said of it. */
-function at(keys: readonly PropertyKey[]): string {
-  const place = keys.reduce<string>(
-    (path, key) =>
-      typeof key === "number" ? `${path}[${key}]` : path ? `${path}.${String(key)}` : String(key),
-    "",
+function pathOf(keys: readonly PropertyKey[], { whole, prefix = "" }: Names): string {
+  const path = keys.reduce<string>(
+    (before, key) =>
+      typeof key === "number" ? `${before}[${key}]` : before ? `${before}.${String(key)}` : String(key),
+    prefix,
   );
-  return place && `${place}: `;
+  return keys.length === 0 ? whole : path;
 }

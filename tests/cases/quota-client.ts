@@ -116,12 +116,22 @@ export const QUOTA_CLIENT_CASES: readonly {
     name: "names what is wrong with a call or a document",
     async run({ quota, setProvider }) {
       await setProvider("ada", { aiCallsUsed: "7", aiCallsLimit: 10 });
-      await expect(quota.check("ada")).rejects.toThrow('aiCallsUsed: got "7"; expected a whole number');
-      await expect(quota.consume("ada")).rejects.toThrow('aiCallsUsed: got "7"; expected a whole number');
-      await expect(quota.check("a/b")).rejects.toThrow('providerId: got "a/b"; expected a document id');
-      await expect(quota.consume("b", { cost: 0 })).rejects.toThrow("cost: got 0; expected a whole number");
-      await expect(quota.refund("b", { cost: -1 })).rejects.toThrow("cost: got -1");
-      await expect(quota.consume("b", { idempotencyKey: "" })).rejects.toThrow('idempotencyKey: got ""');
+      await expect(quota.check("ada")).rejects.toThrow(
+        /^Expected `aiCallsUsed` to be a whole number.*; got "7"/,
+      );
+      await expect(quota.consume("ada")).rejects.toThrow(
+        /^Expected `aiCallsUsed` to be a whole number.*; got "7"/,
+      );
+      await expect(quota.check("a/b")).rejects.toThrow(
+        /^Expected `providerId` to be a document id.*; got "a\/b"/,
+      );
+      await expect(quota.consume("b", { cost: 0 })).rejects.toThrow(
+        /^Expected `cost` to be a whole number.*; got 0/,
+      );
+      await expect(quota.refund("b", { cost: -1 })).rejects.toThrow(/`cost` to be .*; got -1\./);
+      await expect(quota.consume("b", { idempotencyKey: "" })).rejects.toThrow(
+        /`idempotencyKey` to be .*; got ""\./,
+      );
     },
   },
 ];

@@ -104,10 +104,26 @@ test("documents of other collections and of subcollections are not mirrored", as
 });
 
 test.each([
-  ["a string", { aiCallsUsed: "12" }, 'aiCallsUsed: got "12"'],
-  ["negative", { aiCallsUsed: -1 }, "aiCallsUsed: got -1"],
-  ["NaN", { aiCallsLimit: Number.NaN }, "aiCallsLimit: got NaN"],
-  ["a fraction", { aiCallsLimit: 1.5 }, "aiCallsLimit: got 1.5"],
+  [
+    "a string",
+    { aiCallsUsed: "12" },
+    '`aiCallsUsed` to be a whole number, 0 or more, of at most 15 digits; got "12".',
+  ],
+  [
+    "negative",
+    { aiCallsUsed: -1 },
+    "`aiCallsUsed` to be a whole number, 0 or more, of at most 15 digits; got -1.",
+  ],
+  [
+    "NaN",
+    { aiCallsLimit: Number.NaN },
+    "`aiCallsLimit` to be a whole number, 0 or more, of at most 15 digits; got NaN.",
+  ],
+  [
+    "a fraction",
+    { aiCallsLimit: 1.5 },
+    "`aiCallsLimit` to be a whole number, 0 or more, of at most 15 digits; got 1.5.",
+  ],
 ])(
   "a field that becomes %s invalidates the entry and is logged; the next valid one is mirrored",
   async (_, bad, problem) => {

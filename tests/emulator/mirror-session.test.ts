@@ -131,5 +131,5 @@ test("a document that holds no session ends it, and is logged without its id", a
   const broken = versionOf(await sessions.doc(id).update({ expiresAt: "never" }));
   await mirrored(id, broken);
   expect(await entryOf(id)).toMatchObject({ data: undefined });
-  await waitFor(() => output().includes("expiresAt: expected a timestamp"), { what: "the log entry" });
+  await waitFor(() => output().includes("Expected `expiresAt` to be a timestamp"), { what: "the log entry" });
 });

@@ -84,7 +84,7 @@ test("a document without a valid quota is an error that names the field, and not
   const { collection, service, keys } = assemble();
   await collection.doc("p1").set({ aiCallsUsed: "12", aiCallsLimit: 50 });
   await expect(service.check("p1")).rejects.toThrow(
-    'aiCallsUsed: got "12"; expected a whole number, 0 or more, of at most 15 digits',
+    'Expected `aiCallsUsed` to be a whole number, 0 or more, of at most 15 digits; got "12".',
   );
   expect(await redis.exists(keys.quota("p1"))).toBe(0);
 });
@@ -148,11 +148,11 @@ test("a change to an invalid quota is logged and invalidates the old one", async
     expect.objectContaining({
       event: "quota_document_invalid",
       document: `${collection.id}/p1`,
-      problem: "aiCallsUsed: got -1; expected a whole number, 0 or more, of at most 15 digits",
+      problem: "Expected `aiCallsUsed` to be a whole number, 0 or more, of at most 15 digits; got -1.",
     }),
   );
   expect(await storedQuota(redis, keys.quota("p1"))).toMatchObject({ used: 0, limit: NOT_KNOWN });
-  await expect(service.check("p1")).rejects.toThrow("aiCallsUsed: got -1");
+  await expect(service.check("p1")).rejects.toThrow(/`aiCallsUsed` to be .*; got -1\.$/);
   await changeAndMirror(mirror, doc, () => doc.update({ aiCallsUsed: 7 }));
   expect(await service.check("p1")).toMatchObject({ used: 7, source: "redis" });
 });

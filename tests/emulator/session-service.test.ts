@@ -86,10 +86,12 @@ describe.each(["firestore", "dual-write", "redis-primary"] as const)("in mode %s
 
   test("bad arguments reject, and nothing is written", async () => {
     const { service, doc, key } = assemble({ mode });
-    await expect(service.get("a/b")).rejects.toThrow("sessionId: got a string of 3 characters");
-    await expect(service.set("s1", { a: undefined } as never)).rejects.toThrow("data.a: got undefined");
+    await expect(service.get("a/b")).rejects.toThrow(/`sessionId` to be .*; got a string of 3 characters\.$/);
+    await expect(service.set("s1", { a: undefined } as never)).rejects.toThrow(
+      "Expected `data.a` to be a JSON value; got undefined.",
+    );
     await expect(service.set("s1", { a: "x".repeat(70_000) })).rejects.toThrow("expected at most 65536");
-    await expect(service.set("s1", {}, { ttlSeconds: 0 })).rejects.toThrow("ttlSeconds: got 0");
+    await expect(service.set("s1", {}, { ttlSeconds: 0 })).rejects.toThrow(/`ttlSeconds` to be .*; got 0\.$/);
     expect((await doc.get()).exists).toBe(false);
     expect(await redis.exists(key)).toBe(0);
   });
@@ -135,7 +137,7 @@ describe("in mode dual-write", () => {
     expect(recorded.entries).toMatchObject([
       {
         event: "session_document_invalid",
-        problem: "data.at: got an instance of Timestamp; expected a value of JSON",
+        problem: "Expected `data.at` to be a JSON value; got an instance of Timestamp.",
       },
     ]);
     expect(JSON.stringify(recorded.entries)).not.toContain("s1");

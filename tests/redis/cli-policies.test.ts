@@ -61,7 +61,7 @@ test("without a collection, policies are those of the configuration, and Firesto
     environment: { RATE_LIMIT_POLICIES: '[{"name":1}]' },
   });
   expect(bad.exitCode).toBe(1);
-  expect(bad.output).toContain("RATE_LIMIT_POLICIES: [0].name: got 1");
+  expect(bad.output).toContain("RATE_LIMIT_POLICIES: Expected `policies[0].name` to be a name");
   expect(bad.output).toMatch(/\n0 valid policies\.\n$/);
 });
 
@@ -118,7 +118,7 @@ test("invalid documents are listed with what is wrong, and leave the configured 
   const validated = await run(["validate"], environment);
   expect(validated.exitCode).toBe(1);
   expect(validated.output.split("\n")).toEqual([
-    `${collection}/ai-chat: limits[0].limit: got -1; expected a whole number, 0 or more`,
+    `${collection}/ai-chat: Expected \`limits[0].limit\` to be a whole number, 0 or more; got -1.`,
     expect.stringMatching(`^${collection}/ai-chat: .*unknown field "limit"`),
     `3 valid policies: ai-chat (RATE_LIMIT_POLICIES), search (RATE_LIMIT_POLICIES), upload (${collection}/upload).`,
     "",
@@ -146,11 +146,15 @@ test("invalid documents and an invalid configuration are told of together; a bad
     RATE_LIMIT_POLICY_COLLECTION: collection,
   });
   expect(exitCode).toBe(1);
-  expect(output).toContain("RATE_LIMIT_POLICIES: [0].name: got 1");
-  expect(output).toContain(`${collection}/ai-chat: by: got "nobody"`);
+  expect(output).toContain("RATE_LIMIT_POLICIES: Expected `policies[0].name` to be a name");
+  expect(output).toContain(
+    `${collection}/ai-chat: Expected \`by\` to be uid, ip, app, subject or global; got "nobody".`,
+  );
   const bad = await run(["explain"], { RATE_LIMIT_POLICY_COLLECTION: "a/b" });
   expect(bad).toMatchObject({
     exitCode: 2,
-    errors: expect.stringContaining('RATE_LIMIT_POLICY_COLLECTION: got "a/b"') as unknown,
+    errors: expect.stringMatching(
+      /Expected `RATE_LIMIT_POLICY_COLLECTION` to be .*; got "a\/b"\./,
+    ) as unknown,
   });
 });

@@ -135,8 +135,10 @@ describe("doctor", () => {
       expect(output).toContain(
         "-> Set maxmemory-policy to noeviction: this one can drop usage that Firestore lacks.",
       );
-      expect(output).toContain('1 invalid, such as ada: aiCallsUsed: got "many"; expected a whole number');
-      expect(output).toContain('VPC_CONNECTOR: got a connector in "us-central1"; expected one in LOCATION');
+      expect(output).toContain("1 invalid, such as ada: Expected `aiCallsUsed` to be a whole number");
+      expect(output).toContain(
+        'Expected `VPC_CONNECTOR` to be a connector in LOCATION, "europe-west1"; got one in "us-central1".',
+      );
     } finally {
       await loose.stop();
     }
@@ -226,7 +228,7 @@ describe("doctor", () => {
       installation({ REDIS_HOST: "redis://user:hunter2@10.0.0.3" }),
     );
     expect(exitCode).toBe(1);
-    expect(output).toContain("REDIS_HOST: got");
+    expect(output).toContain("Expected `REDIS_HOST` to be");
     expect(output + errors).not.toContain("hunter2");
   });
 
@@ -343,7 +345,7 @@ test("a dead Redis is an error in one line, and exit code 1; bad usage is 2; hel
     const { exitCode, errors } = await run(args, installation());
     expect([exitCode, errors]).toEqual([
       2,
-      `${args[1]}: got "${args[2]}"; expected a whole number, 1 or more\n`,
+      `Expected \`${args[1]}\` to be a whole number, 1 or more; got "${args[2]}".\n`,
     ]);
   }
   const help = await run(["doctor", "--help"], {});

@@ -229,7 +229,7 @@ test("shows the phases, the checks, the exact commands and the way back", async 
   const nothing = await runCommand(["migrate"]);
   expect(nothing.exitCode).toBe(1);
   expect(nothing.output).toContain("gcloud redis instances create");
-  expect(nothing.output).toContain("REDIS_HOST: not set");
+  expect(nothing.output).toContain("Expected `REDIS_HOST` to be a host name");
   expect(nothing.output).toContain("Not yet");
   expect((await runCommand(["migrate", "--apply"])).exitCode).toBe(2);
 });

@@ -131,14 +131,14 @@ test("an invalid document is logged once, and its last valid version stays in fo
     {
       document: `${collection.path}/q`,
       problems: [
-        expect.stringContaining('by: got "nobody"') as unknown,
-        "limits: not set; expected an array of 1 to 8 limits",
+        'Expected `by` to be uid, ip, app, subject or global; got "nobody".',
+        "Expected `limits` to be an array of 1 to 8 limits; got undefined.",
       ],
     },
     {
       document: `${collection.path}/p`,
       problems: [
-        "limits[0].limit: got -1; expected a whole number, 0 or more",
+        "Expected `limits[0].limit` to be a whole number, 0 or more; got -1.",
         expect.stringContaining('unknown field "limit"') as unknown,
       ],
     },

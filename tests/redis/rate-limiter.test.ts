@@ -318,14 +318,30 @@ describe("subjects with limits of their own", () => {
   });
 });
 
-test.each<[string, (limiter: RateLimiter) => Promise<unknown>, string]>([
-  ["a cost above the limit", (l) => l.check("p", "a", { cost: 4 }), "cost: got 4; expected at most 3"],
-  ["a cost of 0", (l) => l.check("p", "a", { cost: 0 }), "cost: got 0; expected a whole number"],
-  ["a negative refund", (l) => l.refund("p", "a", { cost: -1 }), "cost: got -1; expected a whole number"],
-  ["an unknown policy", (l) => l.check("q", "a"), 'policy: got "q"; expected the name of a policy'],
-  ["no subject", (l) => l.check("p", ""), 'subject: got ""; expected 1 to 256 characters'],
-  ["a line break in a subject", (l) => l.reset("p", "a\nb"), "subject: got"],
-  ["a block of no time", (l) => l.block("p", "a", NaN), "untilMs: got NaN; expected Unix ms"],
+test.each<[string, (limiter: RateLimiter) => Promise<unknown>, RegExp]>([
+  [
+    "a cost above the limit",
+    (l) => l.check("p", "a", { cost: 4 }),
+    /^Expected `cost` to be at most 3.*; got 4/,
+  ],
+  ["a cost of 0", (l) => l.check("p", "a", { cost: 0 }), /^Expected `cost` to be a whole number.*; got 0/],
+  [
+    "a negative refund",
+    (l) => l.refund("p", "a", { cost: -1 }),
+    /^Expected `cost` to be a whole number.*; got -1/,
+  ],
+  ["an unknown policy", (l) => l.check("q", "a"), /^Expected `policy` to be the name of a policy.*; got "q"/],
+  ["no subject", (l) => l.check("p", ""), /^Expected `subject` to be 1 to 256 characters.*; got ""/],
+  [
+    "a line break in a subject",
+    (l) => l.reset("p", "a\nb"),
+    /^Expected `subject` to be 1 to 256 characters.*; got a string of 3 characters\.$/,
+  ],
+  [
+    "a block of no time",
+    (l) => l.block("p", "a", NaN),
+    /^Expected `untilMs` to be a Unix time in milliseconds.*; got NaN/,
+  ],
 ])("%s is an error that names the field", async (_, call, message) => {
   const { limiter } = limiterOf(policyOf([{ ...HOUR, limit: 3 }]));
   await expect(call(limiter)).rejects.toThrow(InvalidRateLimitCallError);

@@ -151,7 +151,11 @@ test("nor one that Redis refuses", async () => {
 
 test.each([
   ["in the secret of another param", { REDIS_PORT: SECRETS.right }, "does not hold a port number"],
-  ["in the param that is to name its secret", { REDIS_AUTH_SECRET: RIGHT }, "REDIS_AUTH_SECRET: got"],
+  [
+    "in the param that is to name its secret",
+    { REDIS_AUTH_SECRET: RIGHT },
+    "Expected `REDIS_AUTH_SECRET` to be",
+  ],
 ])(
   "nor one that is %s",
   async (_, params, expected) => {

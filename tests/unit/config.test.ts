@@ -11,8 +11,7 @@ function problemsOf(values: ParamValues): string[] {
   try {
     parseConfig(values);
   } catch (error) {
-    if (error instanceof ConfigError)
-      return error.problems.map(({ param, problem }) => `${param}: ${problem}`);
+    if (error instanceof ConfigError) return error.problems.map(({ problem }) => problem);
     throw error;
   }
   return [];
@@ -58,7 +57,9 @@ test("the collection of policies is a path, and may be left out", () => {
   expect(collectionOf("rateLimitPolicies")).toBe("rateLimitPolicies");
   expect(collectionOf("tenants/acme/policies")).toBe("tenants/acme/policies");
   expect(problemsOf({ ...VALID, RATE_LIMIT_POLICY_COLLECTION: "tenants/acme" })).toEqual([
-    expect.stringMatching(/^RATE_LIMIT_POLICY_COLLECTION: got "tenants\/acme"; expected nothing, or/),
+    expect.stringMatching(
+      /^Expected `RATE_LIMIT_POLICY_COLLECTION` to be the path of a collection.*, or empty; got "tenants\/acme"/,
+    ),
   ]);
 });
 
@@ -94,7 +95,7 @@ test.each<[Partial<ParamValues>, string]>([
   const problems = problemsOf({ ...VALID, ...values });
   expect(problems).toEqual([
     expect.stringMatching(
-      `^${param}: got something else, which is not shown; expected .*projects/PROJECT/secrets/SECRET`,
+      `^Expected \`${param}\` to be .*projects/PROJECT/secrets/SECRET.*; got a value that is not shown\\.$`,
     ),
   ]);
   expect(problems.join()).not.toMatch(/hunter2|MIIB/);
@@ -112,64 +113,97 @@ test.each(["10.0.0.3", "redis.internal", "localhost", "redis_cache", "::1", "fd0
 );
 
 test.each<[Partial<ParamValues>, RegExp]>([
-  [{ REDIS_HOST: "" }, /^REDIS_HOST: not set; expected a host name/],
+  [{ REDIS_HOST: "" }, /^Expected `REDIS_HOST` to be a host name.*; got no value/],
   [
     { REDIS_HOST: "10.0.0.3:6379" },
-    /^REDIS_HOST: got "10.0.0.3:6379"; expected .*without a scheme or a port/,
+    /^Expected `REDIS_HOST` to be .*without a scheme or a port.*; got "10.0.0.3:6379"/,
   ],
-  [{ REDIS_HOST: "redis://10.0.0.3" }, /^REDIS_HOST: got "redis:\/\/10.0.0.3"/],
-  [{ REDIS_PORT: "0" }, /^REDIS_PORT: got "0"; expected a port number from 1 to 65535/],
-  [{ REDIS_PORT: "65536" }, /^REDIS_PORT: got "65536"/],
-  [{ REDIS_PORT: "six" }, /^REDIS_PORT: got "six"/],
-  [{ REDIS_PORT: "projects/p/secrets" }, /^REDIS_PORT: got "projects\/p\/secrets"; expected a port/],
+  [{ REDIS_HOST: "redis://10.0.0.3" }, /^Expected `REDIS_HOST` to be .*; got "redis:\/\/10.0.0.3"/],
+  [{ REDIS_PORT: "0" }, /^Expected `REDIS_PORT` to be a port number from 1 to 65535.*; got "0"/],
+  [{ REDIS_PORT: "65536" }, /^Expected `REDIS_PORT` to be .*; got "65536"/],
+  [{ REDIS_PORT: "six" }, /^Expected `REDIS_PORT` to be .*; got "six"/],
+  [{ REDIS_PORT: "projects/p/secrets" }, /^Expected `REDIS_PORT` to be a port.*; got "projects\/p\/secrets"/],
   [
     { REDIS_HOST: "projects/p/secrets/s/versions" },
-    /^REDIS_HOST: got "projects.*expected a host name .*, or/,
+    /^Expected `REDIS_HOST` to be a host name .*, or .*; got "projects/,
   ],
-  [{ REDIS_TLS: "yes" }, /^REDIS_TLS: got "yes"; expected true or false/],
+  [{ REDIS_TLS: "yes" }, /^Expected `REDIS_TLS` to be true or false.*; got "yes"/],
   [
     { REDIS_CA_SECRET: "projects/p/secrets/ca" },
-    /^REDIS_CA_SECRET: got a secret; expected nothing while REDIS_TLS is false/,
+    /^Expected `REDIS_CA_SECRET` to be empty while REDIS_TLS is false; got a secret/,
   ],
-  [{ QUOTA_TTL_SECONDS: "119" }, /^QUOTA_TTL_SECONDS: got "119"; expected a number of seconds from 120/],
-  [{ QUOTA_DEFAULT_LIMIT: "-1" }, /^QUOTA_DEFAULT_LIMIT: got "-1"; expected a whole number/],
-  [{ QUOTA_DEFAULT_LIMIT: "1e3" }, /^QUOTA_DEFAULT_LIMIT: got "1e3"/],
-  [{ REDIS_TIMEOUT_MS: "99999" }, /^REDIS_TIMEOUT_MS: got "99999"; expected a number of milliseconds/],
-  [{ REDIS_TIMEOUT_MS: "09" }, /^REDIS_TIMEOUT_MS: got "09"; expected a number of milliseconds from 10/],
-  [{ REDIS_TIMEOUT_MS: "9" }, /^REDIS_TIMEOUT_MS: got "9"; expected a number of milliseconds from 10/],
-  [{ REDIS_TIMEOUT_MS: "10001" }, /^REDIS_TIMEOUT_MS: got "10001"/],
-  [{ QUOTA_COLLECTION_PATH: "providers/p1" }, /^QUOTA_COLLECTION_PATH: got "providers\/p1"/],
-  [{ QUOTA_COLLECTION_PATH: "tenants/{tenant}/providers" }, /^QUOTA_COLLECTION_PATH: .*without wildcards/],
-  [{ MODE: "redis" }, /^MODE: got "redis"; expected firestore, dual-write or redis-primary/],
-  [{ SYNC_SCHEDULE: "daily" }, /^SYNC_SCHEDULE: got "daily"; expected a schedule such as every 5 minutes/],
-  [{ SYNC_SCHEDULE: "*/5 * * *" }, /^SYNC_SCHEDULE: got "\*\/5 \* \* \*"/],
-  [{ ADMIN_CLAIM: "is admin" }, /^ADMIN_CLAIM: got "is admin"; expected the name of a custom claim/],
-  [{ ADMIN_CLAIM: "a".repeat(65) }, /^ADMIN_CLAIM: got "a{65}"/],
-  [{ BACKFILL_ON_INSTALL: "1" }, /^BACKFILL_ON_INSTALL: got "1"; expected true or false/],
+  [
+    { QUOTA_TTL_SECONDS: "119" },
+    /^Expected `QUOTA_TTL_SECONDS` to be a number of seconds from 120.*; got "119"/,
+  ],
+  [{ QUOTA_DEFAULT_LIMIT: "-1" }, /^Expected `QUOTA_DEFAULT_LIMIT` to be a whole number.*; got "-1"/],
+  [{ QUOTA_DEFAULT_LIMIT: "1e3" }, /^Expected `QUOTA_DEFAULT_LIMIT` to be .*; got "1e3"/],
+  [
+    { REDIS_TIMEOUT_MS: "99999" },
+    /^Expected `REDIS_TIMEOUT_MS` to be a number of milliseconds.*; got "99999"/,
+  ],
+  [
+    { REDIS_TIMEOUT_MS: "09" },
+    /^Expected `REDIS_TIMEOUT_MS` to be a number of milliseconds from 10.*; got "09"/,
+  ],
+  [
+    { REDIS_TIMEOUT_MS: "9" },
+    /^Expected `REDIS_TIMEOUT_MS` to be a number of milliseconds from 10.*; got "9"/,
+  ],
+  [{ REDIS_TIMEOUT_MS: "10001" }, /^Expected `REDIS_TIMEOUT_MS` to be .*; got "10001"/],
+  [
+    { QUOTA_COLLECTION_PATH: "providers/p1" },
+    /^Expected `QUOTA_COLLECTION_PATH` to be .*; got "providers\/p1"/,
+  ],
+  [
+    { QUOTA_COLLECTION_PATH: "tenants/{tenant}/providers" },
+    /^Expected `QUOTA_COLLECTION_PATH` to be .*without wildcards/,
+  ],
+  [{ MODE: "redis" }, /^Expected `MODE` to be firestore, dual-write or redis-primary.*; got "redis"/],
+  [
+    { SYNC_SCHEDULE: "daily" },
+    /^Expected `SYNC_SCHEDULE` to be a schedule such as every 5 minutes.*; got "daily"/,
+  ],
+  [{ SYNC_SCHEDULE: "*/5 * * *" }, /^Expected `SYNC_SCHEDULE` to be .*; got "\*\/5 \* \* \*"/],
+  [{ ADMIN_CLAIM: "is admin" }, /^Expected `ADMIN_CLAIM` to be the name of a custom claim.*; got "is admin"/],
+  [{ ADMIN_CLAIM: "a".repeat(65) }, /^Expected `ADMIN_CLAIM` to be .*; got "a{65}"\.$/],
+  [{ BACKFILL_ON_INSTALL: "1" }, /^Expected `BACKFILL_ON_INSTALL` to be true or false.*; got "1"/],
   [
     { VPC_CONNECTOR_EGRESS_SETTINGS: "ALL" },
-    /^VPC_CONNECTOR_EGRESS_SETTINGS: got "ALL"; expected PRIVATE_RANGES_ONLY or ALL_TRAFFIC/,
+    /^Expected `VPC_CONNECTOR_EGRESS_SETTINGS` to be PRIVATE_RANGES_ONLY or ALL_TRAFFIC.*; got "ALL"/,
   ],
-  [{ ON_CHANGE: "ignore" }, /^ON_CHANGE: got "ignore"; expected update or invalidate/],
-  [{ MISSING_PROVIDER: "allow" }, /^MISSING_PROVIDER: got "allow"/],
-  [{ ENFORCE_APP_CHECK: "yes" }, /^ENFORCE_APP_CHECK: got "yes"/],
-  [{ KEY_PREFIX: "a{b}" }, /^KEY_PREFIX: got "a\{b\}"/],
-  [{ LOCATION: "mars-north1" }, /^LOCATION: got "mars-north1"; expected a region/],
-  [{ QUOTA_LIMIT_FIELD: "aiCallsUsed" }, /^QUOTA_LIMIT_FIELD: .*a field apart from QUOTA_USED_FIELD/],
-  [{ QUOTA_LIMIT_FIELD: "aiCallsUsed.limit" }, /^QUOTA_LIMIT_FIELD: .*a field apart from QUOTA_USED_FIELD/],
+  [{ ON_CHANGE: "ignore" }, /^Expected `ON_CHANGE` to be update or invalidate.*; got "ignore"/],
+  [{ MISSING_PROVIDER: "allow" }, /^Expected `MISSING_PROVIDER` to be .*; got "allow"/],
+  [{ ENFORCE_APP_CHECK: "yes" }, /^Expected `ENFORCE_APP_CHECK` to be .*; got "yes"/],
+  [{ KEY_PREFIX: "a{b}" }, /^Expected `KEY_PREFIX` to be .*; got "a\{b\}"/],
+  [{ LOCATION: "mars-north1" }, /^Expected `LOCATION` to be a region.*; got "mars-north1"/],
+  [
+    { QUOTA_LIMIT_FIELD: "aiCallsUsed" },
+    /^Expected `QUOTA_LIMIT_FIELD` to be a field apart from QUOTA_USED_FIELD/,
+  ],
+  [
+    { QUOTA_LIMIT_FIELD: "aiCallsUsed.limit" },
+    /^Expected `QUOTA_LIMIT_FIELD` to be a field apart from QUOTA_USED_FIELD/,
+  ],
   [
     { VPC_CONNECTOR: "projects/p/locations/us-central1/connectors/c" },
-    /^VPC_CONNECTOR: got a connector in "us-central1"; expected one in LOCATION, "europe-west1"/,
+    /^Expected `VPC_CONNECTOR` to be a connector in LOCATION, "europe-west1"; got one in "us-central1"/,
   ],
   [
     { VPC_CONNECTOR: "functions-connector" },
-    /^VPC_CONNECTOR: got "functions-connector"; expected projects\//,
+    /^Expected `VPC_CONNECTOR` to be projects\/.*; got "functions-connector"/,
   ],
-  [{ VPC_CONNECTOR: "" }, /^VPC_CONNECTOR: not set; expected projects\//],
-  [{ VPC_NETWORK: "Default" }, /^VPC_NETWORK: got "Default"; expected nothing, or the name of a VPC network/],
-  [{ VPC_SUBNETWORK: "a/b" }, /^VPC_SUBNETWORK: got "a\/b"; expected nothing, or/],
-  [{ DATABASE: "EU" }, /^DATABASE: got "EU"; expected \(default\), or the id/],
-  [{ DATABASE: "sql://me:secret@db/x" }, /^DATABASE: got something else, which is not shown/],
+  [{ VPC_CONNECTOR: "" }, /^Expected `VPC_CONNECTOR` to be projects\/.*; got no value/],
+  [
+    { VPC_NETWORK: "Default" },
+    /^Expected `VPC_NETWORK` to be the name of a VPC network.*, or empty; got "Default"/,
+  ],
+  [
+    { VPC_SUBNETWORK: "a/b" },
+    /^Expected `VPC_SUBNETWORK` to be the name of a VPC subnetwork.*, or empty; got "a\/b"/,
+  ],
+  [{ DATABASE: "EU" }, /^Expected `DATABASE` to be \(default\), or the id.*; got "EU"/],
+  [{ DATABASE: "sql://me:secret@db/x" }, /^Expected `DATABASE` to be .*; got a value that is not shown/],
 ])("%j is an error that names the param and what is valid", (values, problem) => {
   const problems = problemsOf({ ...VALID, ...values });
   expect(problems).toContainEqual(expect.stringMatching(problem));
@@ -202,7 +236,7 @@ test.each<[Partial<ParamValues>]>([
 
 test("all errors are reported at once", () => {
   const problems = problemsOf({ ...VALID, REDIS_HOST: "a:b", REDIS_PORT: "x", RATE_LIMIT_POLICIES: "{" });
-  expect(problems.map((problem) => problem.split(":")[0])).toEqual([
+  expect(problems.map((problem) => problem.split("`")[1])).toEqual([
     "REDIS_HOST",
     "REDIS_PORT",
     "RATE_LIMIT_POLICIES",
@@ -211,7 +245,7 @@ test("all errors are reported at once", () => {
 
 test("a param that two settings are read from is reported once", () => {
   expect(problemsOf({ ...VALID, MODE: "redis", QUOTA_COLLECTION_PATH: "a/b" })).toEqual([
-    'QUOTA_COLLECTION_PATH: got "a/b"; expected the path of a collection, such as providers or tenants/acme/providers, without wildcards',
-    'MODE: got "redis"; expected firestore, dual-write or redis-primary',
+    'Expected `QUOTA_COLLECTION_PATH` to be the path of a collection, such as providers or tenants/acme/providers, without wildcards; got "a/b".',
+    'Expected `MODE` to be firestore, dual-write or redis-primary; got "redis".',
   ]);
 });

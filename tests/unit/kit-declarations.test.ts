@@ -113,8 +113,11 @@ test("the CLI asks for every param by its label, the extension's first, and says
     ...Object.keys(KIT_ONLY_PARAM_SPECS),
   ]);
   for (const { name, label, description } of params) {
-    const { label: expectedLabel, expected } = PARAM_SPECS[name as keyof typeof PARAM_SPECS];
-    expect({ label, description }).toEqual({ label: expectedLabel, description: `Enter ${expected}.` });
+    const { label: expectedLabel, required, expected } = PARAM_SPECS[name as keyof typeof PARAM_SPECS];
+    expect({ label, description }).toEqual({
+      label: expectedLabel,
+      description: `Enter ${expected}${required ? "" : ", or nothing"}.`,
+    });
   }
 });
 

@@ -38,7 +38,9 @@ describe("a document's quota", () => {
     const fields = { ...FIELDS, usedField: "quota.used", limitField: "quota.limit" };
     expect(parseQuota({ quota: { used: 1, limit: 2 } }, fields)).toEqual({ used: 1, limit: 2 });
     expect(parseQuota({}, fields)).toEqual({ used: 0, limit: 100 });
-    expect(() => parseQuota({ quota: "none" }, fields)).toThrow('quota.used: got "none"');
+    expect(() => parseQuota({ quota: "none" }, fields)).toThrow(
+      /^Expected `quota\.used` to be .*; got "none"\.$/,
+    );
   });
 
   test.each([
@@ -53,7 +55,7 @@ describe("a document's quota", () => {
     const parse = () => parseQuota({ aiCallsUsed: value }, FIELDS);
     expect(parse).toThrow(InvalidQuotaDocumentError);
     expect(parse).toThrow(
-      `aiCallsUsed: got ${shown}; expected a whole number, 0 or more, of at most 15 digits`,
+      `Expected \`aiCallsUsed\` to be a whole number, 0 or more, of at most 15 digits; got ${shown}.`,
     );
   });
 });
@@ -75,7 +77,7 @@ describe("a provider id", () => {
     [undefined],
     [{}],
   ])("must not be %j", (value) => {
-    expect(() => parseProviderId(value)).toThrow(/^providerId: got .*; expected a document id/);
+    expect(() => parseProviderId(value)).toThrow(/^Expected `providerId` to be a document id.*; got .*/);
   });
 });
 
@@ -135,7 +137,9 @@ describe("a call", () => {
   test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_000_001, "1", undefined])(
     "must not cost %p",
     (cost) => {
-      expect(() => parseCost(cost)).toThrow(/^cost: got .*; expected a whole number from 1 to 1000000000$/);
+      expect(() => parseCost(cost)).toThrow(
+        /^Expected `cost` to be a whole number from 1 to 1000000000.*; got .*/,
+      );
     },
   );
 
@@ -146,7 +150,9 @@ describe("a call", () => {
   test.each(["", "x".repeat(257), "line\nbreak", "\ud800", 1, null])(
     "must not have the idempotency key %j",
     (key) => {
-      expect(() => parseIdempotencyKey(key)).toThrow(/^idempotencyKey: got .*; expected 1 to 256 characters/);
+      expect(() => parseIdempotencyKey(key)).toThrow(
+        /^Expected `idempotencyKey` to be 1 to 256 characters.*; got .*/,
+      );
     },
   );
 

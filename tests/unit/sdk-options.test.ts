@@ -35,18 +35,21 @@ test("every bad option is named, with what it got and what is valid", () => {
     }
   })();
   expect((error as Error).message).toMatch(
-    /^4 invalid params:\n {2}REDIS_HOST: got "redis:\/\/x".*\n {2}REDIS_PORT: got "0".*\n {2}QUOTA_TTL_SECONDS: got "1".*\n {2}RATE_LIMIT_POLICIES: \[0\]\.limits: got \[\]; expected an array of 1 to 8 limits$/,
+    new RegExp(
+      '^4 invalid params:\\n {2}Expected `REDIS_HOST` .*; got "redis://x"\\.\\n {2}Expected `REDIS_PORT` .*; got "0"\\.\\n' +
+        ' {2}Expected `QUOTA_TTL_SECONDS` .*; got "1"\\.\\n {2}Expected `RATE_LIMIT_POLICIES\\[0\\]\\.limits` to be an array of 1 to 8 limits; got \\[\\]\\.$',
+    ),
   );
 });
 
 test("an option that there is not is refused", () => {
   expect(() => createRedisQuota({ ...HOST, redisHots: "x" } as never)).toThrow(
-    /^Got the unknown option "redisHots"; expected only redisHost, redisPort, /,
+    /^Expected `options` to be an object with only redisHost, .*; got the unknown option "redisHots"\.$/,
   );
 });
 
 test("without a host there is a clear error", () => {
-  expect(() => parseOptions({}, {})).toThrow("REDIS_HOST: not set; expected a host name");
+  expect(() => parseOptions({}, {})).toThrow(/Expected `REDIS_HOST` to be a host name.*; got no value\./);
 });
 
 test("password, certificate and port can be secrets", () => {

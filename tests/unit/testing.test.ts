@@ -88,7 +88,7 @@ test("the clock of rate limits is the test's", async () => {
 test("a collection of policies, which there is not in memory, is refused by name", () => {
   const create = () => createTestRedisQuota({ rateLimitPolicyCollection: "policies" });
   expect(create).toThrow(ConfigError);
-  expect(create).toThrow('got "policies" (rateLimitPolicyCollection); expected nothing in memory');
+  expect(create).toThrow(/Expected `rateLimitPolicyCollection` to be unset in tests.*; got "policies"\./);
 });
 
 test("what a session holds is no one else's to change", async () => {

@@ -75,11 +75,7 @@ function checkParams(params: ParamValues): Finding[] {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return error.problems.map(({ param, problem }) =>
-      fail(
-        param === "VPC_CONNECTOR" ? "VPC connector" : "params",
-        `${param}: ${problem}`,
-        `Correct ${param}.`,
-      ),
+      fail(param === "VPC_CONNECTOR" ? "VPC connector" : "params", problem, `Correct ${param}.`),
     );
   }
 }

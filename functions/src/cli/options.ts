@@ -1,3 +1,4 @@
+import { formatValue, validationMessage } from "../validation";
 import { UsageError } from "./cli";
 
 /** Reads an option that is a number, 0 or more. */
@@ -5,7 +6,7 @@ export function number(option: string): (value: string) => number {
   return (value) => {
     const parsed = Number(value);
     if (value.trim() === "" || !Number.isFinite(parsed) || parsed < 0)
-      throw new UsageError(`${option}: got ${JSON.stringify(value)}; expected a number, 0 or more`);
+      throw new UsageError(validationMessage(option, "a number, 0 or more", formatValue(value)));
     return parsed;
   };
 }
@@ -15,7 +16,7 @@ export function count(option: string): (value: string) => number {
   return (value) => {
     const parsed = Number(value);
     if (!Number.isSafeInteger(parsed) || parsed < 1)
-      throw new UsageError(`${option}: got ${JSON.stringify(value)}; expected a whole number, 1 or more`);
+      throw new UsageError(validationMessage(option, "a whole number, 1 or more", formatValue(value)));
     return parsed;
   };
 }

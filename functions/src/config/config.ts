@@ -2,6 +2,7 @@ import { MAX_QUOTA } from "../quota/quota";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import type { Secret } from "../secret";
 import { MAX_SESSION_TTL_SECONDS } from "../session/session";
+import { formatValue, validationMessage } from "../validation";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 /** What the services need to know, checked and typed. */
@@ -53,7 +54,7 @@ export interface Config extends ServiceConfig {
   readonly adminClaim: string;
 }
 
-/** One bad param: its name, and what was received against what is valid. */
+/** One invalid param, and the validation message that names it. */
 export interface ConfigProblem {
   readonly param: ParamName;
   readonly problem: string;
@@ -67,7 +68,7 @@ export class ConfigError extends Error {
   constructor(readonly problems: readonly ConfigProblem[]) {
     super(
       `${problems.length} invalid ${problems.length === 1 ? "param" : "params"}:\n` +
-        problems.map(({ param, problem }) => `  ${param}: ${problem}`).join("\n"),
+        problems.map(({ problem }) => `  ${problem}`).join("\n"),
     );
   }
 }
@@ -112,29 +113,35 @@ interface ParamReader {
   integer(param: ParamName, min: number, max: number): number;
   /** The secret that a param names, if it names one. */
   secret(param: ParamName): Secret | undefined;
-  report(param: ParamName, problem: string): void;
+  report(param: ParamName, expected: string, got: string): void;
+  reportAll(param: ParamName, problems: readonly string[]): void;
 }
+
+/** What a validation message shows of a param that has no value. */
+const NO_VALUE = "no value";
 
 const SECRET_NAME = /^projects\/[^/]+\/secrets\//;
 
 function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const problems: ConfigProblem[] = [];
-  const report = (param: ParamName, problem: string) => {
-    // A param that two settings are read from is bad once.
-    if (!problems.some((each) => each.param === param && each.problem === problem))
-      problems.push({ param, problem });
+  const reportAll = (param: ParamName, messages: readonly string[]) => {
+    // A param that two settings are read from is reported once.
+    const known = problems.map(({ problem }) => problem);
+    for (const problem of messages) if (!known.includes(problem)) problems.push({ param, problem });
   };
+  const report = (param: ParamName, expected: string, got: string) =>
+    reportAll(param, [validationMessage(param, expected, got)]);
 
   const text = (param: ParamName): string => {
     const spec: ParamSpec = PARAM_SPECS[param];
     const value = values[param]?.trim() || spec.default;
     if (value === undefined) {
-      if (spec.required) report(param, `not set; expected ${spec.expected}`);
+      if (spec.required) report(param, spec.expected, NO_VALUE);
       return "";
     }
     if (spec.pattern?.test(value) === false || spec.options?.includes(value) === false) {
-      const got = spec.hidden?.test(value) ? "something else, which is not shown" : JSON.stringify(value);
-      report(param, `got ${got}; expected ${spec.expected}`);
+      const got = spec.hidden?.test(value) ? "a value that is not shown" : formatValue(value);
+      report(param, expectedOf(spec), got);
     }
     return value;
   };
@@ -144,7 +151,7 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
     const number = Number(value);
     const alreadyReported = problems.some((problem) => problem.param === param);
     if (!alreadyReported && !(Number.isSafeInteger(number) && number >= min && number <= max)) {
-      report(param, `got ${JSON.stringify(value)}; expected ${PARAM_SPECS[param].expected}`);
+      report(param, expectedOf(PARAM_SPECS[param]), formatValue(value));
     }
     return number;
   };
@@ -155,9 +162,13 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
     return { param, version: value.includes("/versions/") ? value : `${value}/versions/latest` };
   };
 
-  const result = read({ text, integer, secret, report });
+  const result = read({ text, integer, secret, report, reportAll });
   if (problems.length > 0) throw new ConfigError(problems);
   return result;
+}
+
+function expectedOf({ expected, required }: ParamSpec): string {
+  return required ? expected : `${expected}, or empty`;
 }
 
 function readPolicyLocation({ text }: Pick<ParamReader, "text">): PolicyLocation {
@@ -177,17 +188,13 @@ function readServices(param: ParamReader): ServiceConfig {
     usedField.startsWith(`${limitField}.`) ||
     limitField.startsWith(`${usedField}.`)
   ) {
-    report(
-      "QUOTA_LIMIT_FIELD",
-      `got ${JSON.stringify(limitField)}; expected a field apart from QUOTA_USED_FIELD, ${JSON.stringify(usedField)}`,
-    );
+    const expected = `a field apart from QUOTA_USED_FIELD, ${formatValue(usedField)}`;
+    report("QUOTA_LIMIT_FIELD", expected, formatValue(limitField));
   }
   const sessionCollectionPath = text("SESSION_COLLECTION_PATH");
   if (sessionCollectionPath === text("QUOTA_COLLECTION_PATH")) {
-    report(
-      "SESSION_COLLECTION_PATH",
-      `got ${JSON.stringify(sessionCollectionPath)}; expected a collection apart from QUOTA_COLLECTION_PATH`,
-    );
+    const expected = "a collection apart from QUOTA_COLLECTION_PATH";
+    report("SESSION_COLLECTION_PATH", expected, formatValue(sessionCollectionPath));
   }
 
   return {
@@ -212,7 +219,7 @@ function readServices(param: ParamReader): ServiceConfig {
       ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
       mode: text("MODE") as Config["session"]["mode"],
     },
-    rateLimit: { policies: readPolicies({ text, report }), policyCollection },
+    rateLimit: { policies: readPolicies(param), policyCollection },
   };
 }
 
@@ -230,17 +237,16 @@ function readServer({ text, integer, secret, report }: ParamReader) {
     tls: text("REDIS_TLS") === "true",
     ca: optional("REDIS_CA_SECRET"),
   };
-  if (server.ca && !server.tls)
-    report("REDIS_CA_SECRET", "got a secret; expected nothing while REDIS_TLS is false");
+  if (server.ca && !server.tls) report("REDIS_CA_SECRET", "empty while REDIS_TLS is false", "a secret");
   return server;
 }
 
-function readPolicies({ text, report }: Pick<ParamReader, "text" | "report">): readonly Policy[] {
+function readPolicies({ text, reportAll }: ParamReader): readonly Policy[] {
   try {
-    return parsePolicies(text("RATE_LIMIT_POLICIES"));
+    return parsePolicies(text("RATE_LIMIT_POLICIES"), "RATE_LIMIT_POLICIES");
   } catch (error) {
     if (!(error instanceof InvalidPolicies)) throw error;
-    for (const problem of error.problems) report("RATE_LIMIT_POLICIES", problem);
+    reportAll("RATE_LIMIT_POLICIES", error.problems);
     return [];
   }
 }
@@ -251,13 +257,11 @@ function readDeployment({ text, report }: ParamReader): Omit<Config, keyof Servi
   const connector = text("VPC_CONNECTOR");
   const connectorLocation = connector.split("/")[3];
   if (connector === "" && !isInNetwork) {
-    report("VPC_CONNECTOR", `not set; expected ${PARAM_SPECS.VPC_CONNECTOR.expected}`);
+    report("VPC_CONNECTOR", PARAM_SPECS.VPC_CONNECTOR.expected, NO_VALUE);
   }
   if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location && !isInNetwork) {
-    report(
-      "VPC_CONNECTOR",
-      `got a connector in ${JSON.stringify(connectorLocation)}; expected one in LOCATION, ${JSON.stringify(location)}`,
-    );
+    const expected = `a connector in LOCATION, ${formatValue(location)}`;
+    report("VPC_CONNECTOR", expected, `one in ${formatValue(connectorLocation)}`);
   }
   text("VPC_CONNECTOR_EGRESS_SETTINGS");
   text("SYNC_SCHEDULE");

@@ -1,4 +1,4 @@
-/** What one param accepts. `expected` completes the sentence "expected …" of an error. */
+/** What one param accepts. `expected` are its values, as they follow "Expected `PARAM` to be"; one that is not required may be empty. */
 export interface ParamSpec {
   /** What a form, or the CLI where it asks, calls the param. */
   readonly label: string;
@@ -77,7 +77,7 @@ export const EXTENSION_PARAM_SPECS = {
     label: "Secret with the Redis password",
     pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
     required: false,
-    expected: "nothing, or projects/PROJECT/secrets/SECRET with the password in it",
+    expected: "projects/PROJECT/secrets/SECRET with the password in it",
     hidden: ANYTHING,
   },
   REDIS_TLS: {
@@ -91,7 +91,7 @@ export const EXTENSION_PARAM_SPECS = {
     label: "Secret with the certificate of Redis's authority",
     pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
     required: false,
-    expected: "nothing, or projects/PROJECT/secrets/SECRET with the certificate in it",
+    expected: "projects/PROJECT/secrets/SECRET with the certificate in it",
     hidden: ANYTHING,
   },
   VPC_CONNECTOR: {
@@ -194,7 +194,7 @@ export const EXTENSION_PARAM_SPECS = {
     label: "Collection of rate limit policies",
     pattern: COLLECTION_PATH,
     required: false,
-    expected: "nothing, or the path of a collection, such as rateLimitPolicies, without wildcards",
+    expected: "the path of a collection, such as rateLimitPolicies, without wildcards",
   },
   ENFORCE_APP_CHECK: {
     label: "Enforce App Check",
@@ -239,14 +239,13 @@ export const KIT_ONLY_PARAM_SPECS = {
     label: "VPC network (instead of a connector)",
     pattern: /^(projects\/[^/\s]+\/global\/networks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     required: false,
-    expected: "nothing, or the name of a VPC network, or projects/PROJECT/global/networks/NETWORK",
+    expected: "the name of a VPC network, or projects/PROJECT/global/networks/NETWORK",
   },
   VPC_SUBNETWORK: {
     label: "VPC subnetwork (instead of a connector)",
     pattern: /^(projects\/[^/\s]+\/regions\/[a-z0-9-]+\/subnetworks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     required: false,
-    expected:
-      "nothing, or the name of a VPC subnetwork, or projects/PROJECT/regions/REGION/subnetworks/SUBNETWORK",
+    expected: "the name of a VPC subnetwork, or projects/PROJECT/regions/REGION/subnetworks/SUBNETWORK",
   },
   DATABASE: {
     label: "Firestore database",

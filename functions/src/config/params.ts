@@ -10,18 +10,23 @@ function declare(name: ParamName): StringParam {
   const value = spec.default ?? (spec.required ? undefined : "");
   return defineString(name, {
     label: spec.label,
-    description: `Enter ${spec.expected}.`,
+    description: invitation(spec),
     ...(value !== undefined && { default: value }),
     input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
   });
 }
 
 /** What the CLI asks of a kit's values when it prompts for them; of an extension's, extension.yaml does. */
-function textInput({ pattern, required, expected }: ParamSpec): TextInput<string>["text"] {
+function textInput(spec: ParamSpec): TextInput<string>["text"] {
+  const { pattern, required } = spec;
   if (!pattern) return { nonEmpty: required };
   // The CLI holds the pattern against what was left empty too, and would ask for ever.
   const validationRegex = required ? pattern.source : `^$|${pattern.source}`;
-  return { nonEmpty: required, validationRegex, validationErrorMessage: `Enter ${expected}.` };
+  return { nonEmpty: required, validationRegex, validationErrorMessage: invitation(spec) };
+}
+
+function invitation({ expected, required }: ParamSpec): string {
+  return `Enter ${expected}${required ? "" : ", or nothing"}.`;
 }
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];

@@ -13,9 +13,9 @@ export function parseInput<Schema extends v.GenericSchema>(
   schema: Schema,
   data: unknown,
 ): v.InferOutput<Schema> {
-  const result = parse(schema, data);
+  const result = parse(schema, data, { whole: "data" });
   if ("output" in result) return result.output;
-  throw new HttpsError("invalid-argument", result.problems.join("; "));
+  throw new HttpsError("invalid-argument", result.problems.join(" "));
 }
 
 /**

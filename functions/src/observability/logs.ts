@@ -269,12 +269,12 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       });
     },
 
-    configInvalid(problems: readonly { readonly param: string; readonly problem: string }[]): void {
+    configInvalid(problems: readonly { readonly problem: string }[]): void {
       write({
         severity: "ERROR",
         event: "config_invalid",
         message: "The configuration is invalid; no function can work until it is corrected.",
-        problems: problems.map(({ param, problem }) => `${param}: ${problem}`),
+        problems: problems.map(({ problem }) => problem),
       });
     },
   };

@@ -1,4 +1,4 @@
-import { CALLERS_NAME, isDocumentId, isMap, show } from "../validation";
+import { CALLERS_NAME, formatValue, isDocumentId, isMap, validationMessage } from "../validation";
 
 /** A provider's quota: how many calls it has used, and how many it may use. */
 export interface Quota {
@@ -76,7 +76,8 @@ export class InvalidQuotaDocumentError extends Error {
     readonly field: string,
     received: unknown,
   ) {
-    super(`${field}: got ${show(received)}; expected a whole number, 0 or more, of at most 15 digits`);
+    const expected = "a whole number, 0 or more, of at most 15 digits";
+    super(validationMessage(field, expected, formatValue(received)));
   }
 }
 
@@ -87,9 +88,8 @@ export class InvalidProviderIdError extends Error {
   readonly field = "providerId";
 
   constructor(received: unknown) {
-    super(
-      `providerId: got ${show(received)}; expected a document id: 1 to 1500 bytes, no "/", not ".", ".." or __x__`,
-    );
+    const expected = 'a document id: 1 to 1500 bytes, no "/", not ".", ".." or __x__';
+    super(validationMessage("providerId", expected, formatValue(received)));
   }
 }
 
@@ -110,7 +110,7 @@ export class InvalidCostError extends Error {
   readonly field = "cost";
 
   constructor(received: unknown) {
-    super(`cost: got ${show(received)}; expected a whole number from 1 to ${MAX_COST}`);
+    super(validationMessage("cost", `a whole number from 1 to ${MAX_COST}`, formatValue(received)));
   }
 }
 
@@ -121,7 +121,8 @@ export class InvalidIdempotencyKeyError extends Error {
   readonly field = "idempotencyKey";
 
   constructor(received: unknown) {
-    super(`idempotencyKey: got ${show(received)}; expected 1 to 256 characters without control characters`);
+    const expected = "1 to 256 characters without control characters";
+    super(validationMessage("idempotencyKey", expected, formatValue(received)));
   }
 }
 

@@ -1,6 +1,6 @@
-import { show } from "../validation";
+import { formatRedacted, formatValue, validationMessage } from "../validation";
 
-/** What of a call is wrong: `field` names it. */
+/** An argument of a call is invalid; `field` names it. The message does not show a subject, which may be an API key. */
 export class InvalidRateLimitCallError extends Error {
   override readonly name = "InvalidRateLimitCallError";
   readonly code = "invalid-argument";
@@ -10,6 +10,7 @@ export class InvalidRateLimitCallError extends Error {
     received: unknown,
     expected: string,
   ) {
-    super(`${field}: ${received === undefined ? "not set" : `got ${show(received)}`}; expected ${expected}`);
+    const format = field === "subject" ? formatRedacted : formatValue;
+    super(validationMessage(field, expected, format(received)));
   }
 }

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-import { CALLERS_NAME, onlyFields, parse, show } from "../validation";
+import { CALLERS_NAME, formatValue, onlyFields, parse, validationMessage } from "../validation";
 import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -53,14 +53,14 @@ const limitSchema = v.pipe(
   v.forward(
     v.check(
       ({ window, windowMs }) => (window === undefined) !== (windowMs === undefined),
-      "one of window and windowMs",
+      "set, unless windowMs is set instead",
     ),
     ["window"],
   ),
   v.forward(
     v.check(
       ({ algorithm, burst }) => burst === undefined || algorithm === "token-bucket",
-      "burst with token-bucket only",
+      "unset, unless the algorithm is token-bucket",
     ),
     ["burst"],
   ),
@@ -73,7 +73,7 @@ const limitSchema = v.pipe(
   v.forward(
     v.check(
       ({ limit, capacity, windowMs }) => Math.max(limit, capacity) * windowMs <= MAX_PRODUCT,
-      "at most 2^52 for limit or burst times window in milliseconds",
+      "at most 2^52 when multiplied by the window in milliseconds, like burst",
     ),
     ["limit"],
   ),
@@ -121,7 +121,7 @@ const policySchema = v.pipe(
         v.maxLength(8, LIMITS),
         v.check(
           (limits) => isEachOnce(limits, ({ algorithm, windowMs }) => `${algorithm} ${windowMs}`),
-          "each algorithm and window once",
+          "limits that differ in algorithm or window",
         ),
       ),
       onRedisFailure: v.optional(v.picklist(["local", "open", "closed"], "local, open or closed"), "local"),
@@ -129,7 +129,10 @@ const policySchema = v.pipe(
         v.pipe(
           v.array(overrideSchema, OVERRIDES),
           v.maxLength(MAX_OVERRIDES, OVERRIDES),
-          v.check((overrides) => isEachOnce(overrides, ({ subject }) => subject), "each subject once"),
+          v.check(
+            (overrides) => isEachOnce(overrides, ({ subject }) => subject),
+            "overrides of different subjects",
+          ),
         ),
         [],
       ),
@@ -159,14 +162,14 @@ const policySchema = v.pipe(
       if (override.limits.length !== limits.length)
         add(`${limits.length} whole numbers, one for each limit of the policy`);
       else if (override.limits.some((limit, j) => limit * limits[j]!.windowMs > MAX_PRODUCT))
-        add("at most 2^52 for a limit times its window in milliseconds");
+        add("at most 2^52 each when multiplied by the window in milliseconds");
     }
   }),
 );
 
 const policiesSchema = v.pipe(
   v.array(policySchema, "a JSON array of policies"),
-  v.check((policies) => isEachOnce(policies, ({ name }) => name), "each policy name once"),
+  v.check((policies) => isEachOnce(policies, ({ name }) => name), "policies with different names"),
 );
 
 function isEachOnce<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
@@ -211,18 +214,18 @@ export class InvalidPolicies extends Error {
 /**
  * Parses a JSON array of policies.
  *
+ * @param source the policies' name in messages
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
-export function parsePolicies(json: string): Policy[] {
+export function parsePolicies(json: string, source = "policies"): Policy[] {
   let input: unknown;
   try {
     input = JSON.parse(json);
   } catch (error) {
-    throw new InvalidPolicies([
-      `got ${show(json)}; expected a JSON array of policies (${(error as Error).message})`,
-    ]);
+    const got = `${formatValue(json)} (${(error as Error).message})`;
+    throw new InvalidPolicies([validationMessage(source, "a JSON array of policies", got)]);
   }
-  return checkPolicies(input);
+  return checkPolicies(input, source);
 }
 
 /**
@@ -230,8 +233,8 @@ export function parsePolicies(json: string): Policy[] {
  *
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
-export function checkPolicies(input: unknown): Policy[] {
-  const result = parse(policiesSchema, input);
+export function checkPolicies(input: unknown, source = "policies"): Policy[] {
+  const result = parse(policiesSchema, input, { whole: source, prefix: source });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
   return result.output.map(compile);
 }
@@ -242,7 +245,7 @@ export function checkPolicies(input: unknown): Policy[] {
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
 export function checkPolicy(name: string, fields: Readonly<Record<string, unknown>>): Policy {
-  const result = parse(policySchema, { ...fields, name });
+  const result = parse(policySchema, { ...fields, name }, { whole: "policy" });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
   return compile(result.output);
 }

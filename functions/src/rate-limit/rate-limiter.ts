@@ -131,7 +131,11 @@ export class RateLimiter {
   async block(policyName: string, subject: string, untilMs: number): Promise<void> {
     const limits = limitsOf(await this.policy(policyName), subject);
     if (!(untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
-      throw new InvalidRateLimitCallError("untilMs", untilMs, "Unix ms, at most 366 days ahead");
+      throw new InvalidRateLimitCallError(
+        "untilMs",
+        untilMs,
+        "a Unix time in milliseconds, at most 366 days ahead",
+      );
     await this.both((store) => store.block(limits, subject, untilMs));
   }
 
@@ -158,7 +162,7 @@ function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
     throw new InvalidRateLimitCallError("cost", cost, "a whole number, 1 or more");
   for (const { capacity } of limits) {
     if (cost > capacity && !limits.some((each) => each.capacity === 0)) {
-      const expected = `at most ${capacity}, which no wait could exceed under the policy ${policy}`;
+      const expected = `at most ${capacity}, the most that the policy ${policy} ever allows at once`;
       throw new InvalidRateLimitCallError("cost", cost, expected);
     }
   }

@@ -30,7 +30,7 @@ export class CallerUnknownError extends Error {
  */
 export function subjectOf({ name, by }: Policy, caller: Caller, named?: string): string {
   if (by !== "subject" && named !== undefined) {
-    const expected = `none: the policy ${name} limits by ${by}`;
+    const expected = `unset for the policy ${name}, which limits by ${by}`;
     throw new InvalidRateLimitCallError("subject", named, expected);
   }
   switch (by) {

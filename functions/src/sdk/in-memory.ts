@@ -12,6 +12,7 @@ import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
 import { MemorySessions } from "../session/memory-sessions";
 import { SessionService } from "../session/session-service";
+import { formatValue, validationMessage } from "../validation";
 import { createClients } from "./clients";
 import type { LoadHttps } from "./load-https";
 import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
@@ -95,9 +96,8 @@ export function createInMemory(
 /** @throws ConfigError */
 function requireNoPolicyCollection(collection: string | undefined): void {
   if (collection === undefined) return;
-  const expected =
-    "nothing in memory, where there is no such collection; give the policies as rateLimitPolicies";
-  const problem = `got ${JSON.stringify(collection)} (rateLimitPolicyCollection); expected ${expected}`;
+  const expected = "unset in tests, which have no such collection: use rateLimitPolicies";
+  const problem = validationMessage("rateLimitPolicyCollection", expected, formatValue(collection));
   throw new ConfigError([{ param: "RATE_LIMIT_POLICY_COLLECTION", problem }]);
 }
 

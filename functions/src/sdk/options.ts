@@ -4,7 +4,7 @@ import { parseServiceConfig, type ServiceConfig } from "../config/config";
 import type { ParamName, ParamValues } from "../config/param-specs";
 import type { LogSink } from "../observability/logs";
 import type { PolicyInput } from "../rate-limit/policy";
-import { show } from "../validation";
+import { formatValue, validationMessage } from "../validation";
 
 /**
  * Settings of {@link createRedisQuota}. Each is the param of the same name in the environment (`redisHost` is
@@ -89,9 +89,8 @@ export class UnknownOptionError extends Error {
   readonly code = "invalid-config";
 
   constructor(readonly option: string) {
-    super(
-      `Got the unknown option ${show(option)}; expected only ${Object.keys(PARAMS).join(", ")}, firestore and log`,
-    );
+    const expected = `an object with only ${Object.keys(PARAMS).join(", ")}, firestore and log`;
+    super(validationMessage("options", expected, `the unknown option ${formatValue(option)}`));
   }
 }
 

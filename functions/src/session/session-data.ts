@@ -1,4 +1,4 @@
-import { isMap, RESERVED_NAME, show } from "../validation";
+import { formatRedacted, formatValue, isMap, RESERVED_NAME, validationMessage } from "../validation";
 
 /** What JSON and Firestore can both hold. */
 export type SessionValue =
@@ -23,9 +23,10 @@ export class InvalidSessionDataError extends Error {
 
   constructor(
     readonly path: string,
-    problem: string,
+    expected: string,
+    got: string,
   ) {
-    super(`${path}: ${problem}`);
+    super(validationMessage(path, expected, got));
   }
 }
 
@@ -36,7 +37,7 @@ export class SessionTooLargeError extends Error {
   readonly limit = MAX_SESSION_BYTES;
 
   constructor(readonly bytes: number) {
-    super(`data: got ${bytes} bytes of JSON; expected at most ${MAX_SESSION_BYTES}`);
+    super(validationMessage("data", `at most ${MAX_SESSION_BYTES} bytes of JSON`, `${bytes} bytes`));
   }
 }
 
@@ -46,7 +47,7 @@ export class SessionTooLargeError extends Error {
  * @throws InvalidSessionDataError, SessionTooLargeError
  */
 export function parseSessionData(value: unknown): SessionData {
-  if (!isMap(value)) throw new InvalidSessionDataError("data", `${got(value)}; expected a plain object`);
+  if (!isMap(value)) throw new InvalidSessionDataError("data", "a plain object", formatRedacted(value));
   checkMap(value, "data", 1);
   const json = JSON.stringify(value);
   const bytes = Buffer.byteLength(json);
@@ -63,10 +64,8 @@ function checkMap(map: Readonly<Record<string, unknown>>, path: string, depth: n
       Buffer.byteLength(name) <= MAX_NAME_BYTES &&
       !RESERVED_NAME.test(name);
     if (!valid) {
-      throw new InvalidSessionDataError(
-        at,
-        `got the name ${show(name)}; expected 1 to ${MAX_NAME_BYTES} bytes, not __x__`,
-      );
+      const expected = `a field with a name of 1 to ${MAX_NAME_BYTES} bytes, not __x__`;
+      throw new InvalidSessionDataError(at, expected, `the name ${formatValue(name)}`);
     }
     checkValue(value, at, depth + 1);
   }
@@ -75,31 +74,22 @@ function checkMap(map: Readonly<Record<string, unknown>>, path: string, depth: n
 function checkValue(value: unknown, path: string, depth: number): void {
   // A cycle ends here as well.
   if (depth > MAX_DEPTH) {
-    throw new InvalidSessionDataError(
-      path,
-      `is nested more than ${MAX_DEPTH} levels deep, or contains itself`,
-    );
+    const expected = `at most ${MAX_DEPTH} levels deep, without cycles`;
+    throw new InvalidSessionDataError(path, expected, "a deeper value");
   }
   if (value === null || typeof value === "boolean" || Number.isFinite(value)) return;
   if (typeof value === "string" && value.isWellFormed()) return;
   if (isMap(value)) return checkMap(value, path, depth);
   if (!Array.isArray(value)) {
-    throw new InvalidSessionDataError(path, `${got(value)}; expected a value of JSON`);
+    const expected = typeof value === "string" ? "well-formed Unicode" : "a JSON value";
+    throw new InvalidSessionDataError(path, expected, formatRedacted(value));
   }
   // Not forEach, which passes over what is missing.
   for (const [i, element] of value.entries()) {
     const at = `${path}[${i}]`;
     if (Array.isArray(element)) {
-      throw new InvalidSessionDataError(at, "got a list within a list, which Firestore cannot hold");
+      throw new InvalidSessionDataError(at, "no array, as Firestore holds none within an array", "an array");
     }
     checkValue(element, at, depth + 1);
   }
-}
-
-/** Names what a value is; it is not shown, as sessions hold secrets. */
-function got(value: unknown): string {
-  if (typeof value === "number") return `got ${value}`;
-  if (typeof value === "string") return "got a string with half of a character";
-  if (typeof value !== "object" || value === null) return `got ${value === null ? "null" : typeof value}`;
-  return Array.isArray(value) ? "got a list" : `got an instance of ${value.constructor?.name ?? "a class"}`;
 }

@@ -2,7 +2,7 @@ import type { DocumentData } from "@google-cloud/firestore";
 
 import { loadFirestore } from "../firestore";
 
-import { isMap } from "../validation";
+import { formatRedacted, isMap, validationMessage } from "../validation";
 import { InvalidSessionDataError, parseSessionData, SessionTooLargeError } from "./session-data";
 import type { Session, SessionSnapshot } from "./session";
 
@@ -35,9 +35,12 @@ export function parseSessionDocument(document: DocumentData | undefined): Sessio
   if (document["destroyed"] === true) return "destroyed";
   const { data, expiresAt } = document;
   if (!(expiresAt instanceof loadFirestore().Timestamp)) {
-    throw new InvalidSessionDocumentError("expiresAt: expected a timestamp");
+    throw new InvalidSessionDocumentError(
+      validationMessage("expiresAt", "a timestamp", formatRedacted(expiresAt)),
+    );
   }
-  if (!isMap(data)) throw new InvalidSessionDocumentError("data: expected a map");
+  if (!isMap(data))
+    throw new InvalidSessionDocumentError(validationMessage("data", "a map", formatRedacted(data)));
   try {
     return { data: parseSessionData(data), expiresAtMs: expiresAt.toMillis() };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { isDocumentId, show } from "../validation";
+import { formatRedacted, formatValue, isDocumentId, validationMessage } from "../validation";
 import type { SessionData } from "./session-data";
 
 /** A session that is alive: what it holds, and until when (Unix time, milliseconds). */
@@ -44,8 +44,8 @@ export class InvalidSessionIdError extends Error {
   readonly field = "sessionId";
 
   constructor(received: unknown) {
-    const got = typeof received === "string" ? `a string of ${received.length} characters` : typeof received;
-    super(`sessionId: got ${got}; expected 1 to 256 characters, no "/", not ".", ".." or __x__`);
+    const expected = '1 to 256 characters, no "/", not ".", ".." or __x__';
+    super(validationMessage("sessionId", expected, formatRedacted(received)));
   }
 }
 
@@ -56,9 +56,8 @@ export class InvalidSessionTtlError extends Error {
   readonly field = "ttlSeconds";
 
   constructor(received: unknown) {
-    super(
-      `ttlSeconds: got ${show(received)}; expected a whole number from 1 to ${MAX_SESSION_TTL_SECONDS} (30 days)`,
-    );
+    const expected = `a whole number from 1 to ${MAX_SESSION_TTL_SECONDS} (30 days)`;
+    super(validationMessage("ttlSeconds", expected, formatValue(received)));
   }
 }
 
