@@ -16,10 +16,18 @@ const project = (name, settings = {}) => ({
   ...settings,
 });
 
+/** What the tests of a project need that run against Google's Firestore emulator. */
+const withGoogle = {
+  setupFilesAfterEnv: ["<rootDir>/tests/harness/skip-without-google.ts"],
+  globalSetup: "<rootDir>/tests/harness/google-setup.ts",
+  globalTeardown: "<rootDir>/tests/harness/google-teardown.ts",
+};
+
 export default {
   projects: [
     project("unit"),
-    project("emulator-firestore"),
+    project("emulator-firestore", process.env.FRQ_EMULATORS === "official" ? withGoogle : {}),
+    project("google", withGoogle),
     project("redis", {
       setupFiles: ["<rootDir>/tests/harness/quiet-requests.ts"],
       globalSetup: "<rootDir>/tests/harness/redis-setup.ts",

@@ -1,5 +1,6 @@
 import { invalidArgument, unimplemented } from "./grpc-error.ts";
 import type { Fields, Value } from "./protocol.ts";
+import { checkDocumentName, isReserved } from "./resource-names.ts";
 
 const MAX_DOCUMENT_BYTES = 1_048_576;
 const MAX_DEPTH = 20;
@@ -51,6 +52,7 @@ export function acceptValue(value: Value, depth = 0): number {
     case "bytesValue":
       return value.bytesValue.length;
     case "referenceValue":
+      checkDocumentName(value.referenceValue);
       return Buffer.byteLength(value.referenceValue) + 1;
     case "geoPointValue":
       checkCoordinate("Latitude", value.geoPointValue.latitude, 90);
@@ -71,6 +73,13 @@ export function acceptValue(value: Value, depth = 0): number {
   }
 }
 
+/** Refuses references, in a value that documents are compared with, that name no document. */
+export function checkReferences(value: Value): void {
+  if (value.valueType === "referenceValue") checkDocumentName(value.referenceValue);
+  if (value.valueType === "arrayValue") value.arrayValue.values.forEach(checkReferences);
+  if (value.valueType === "mapValue") Object.values(value.mapValue.fields).forEach(checkReferences);
+}
+
 export function checkDocumentSize(name: string, path: string, fieldsSize: number): void {
   const size = Buffer.byteLength(path) + 1 + 16 + 32 + fieldsSize;
   if (size > MAX_DOCUMENT_BYTES) {
@@ -83,7 +92,7 @@ export function checkDocumentSize(name: string, path: string, fieldsSize: number
 
 export function checkFieldName(name: string): void {
   if (name === "") throw invalidArgument("Document fields must not be empty.");
-  if (name.length >= 4 && name.startsWith("__") && name.endsWith("__")) {
+  if (isReserved(name)) {
     throw invalidArgument(`Document fields cannot begin and end with "__": ${name}`);
   }
   if (name.length * 3 > MAX_FIELD_NAME_BYTES && Buffer.byteLength(name) > MAX_FIELD_NAME_BYTES) {

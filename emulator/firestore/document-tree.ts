@@ -1,4 +1,4 @@
-import { basename, comparePaths, compareStrings, dirname } from "./resource-names.ts";
+import { basename, compareIds, comparePaths, dirname } from "./resource-names.ts";
 import { SortedList } from "./sorted-list.ts";
 import type { Micros } from "./timestamps.ts";
 import type { StoredDocument } from "./writes.ts";
@@ -94,7 +94,7 @@ export class DocumentTree {
     const existing = this.#collections.get(path);
     if (existing) return existing;
     const id = basename(path);
-    const documents = new SortedList<DocumentNode, string>((node) => node.id, compareStrings);
+    const documents = new SortedList<DocumentNode, string>((node) => node.id, compareIds);
     const collection: CollectionNode = { id, path, documents };
     this.#collections.set(path, collection);
     this.ensure(dirname(path)).collections.set(id, collection);

@@ -1,10 +1,12 @@
+import { checkReferences } from "./accept-fields.ts";
 import type { DocumentChange } from "./change-log.ts";
 import { type CollectionNode, type DocumentNode, documentAt } from "./document-tree.ts";
 import { DOCUMENT_NAME, type FieldPath, getField, parseFieldPath } from "./field-paths.ts";
 import { type Predicate, compileFilter, fieldsOrderedByFilter, requiredConditions } from "./filters.ts";
 import { invalidArgument, unimplemented } from "./grpc-error.ts";
+import { checkCombinations } from "./query-rules.ts";
 import type { Cursor, StructuredQuery, Value } from "./protocol.ts";
-import { basename, checkId, comparePaths, dirname } from "./resource-names.ts";
+import { basename, checkCollectionId, comparePaths, dirname, documentPath } from "./resource-names.ts";
 import type { Database } from "./store.ts";
 import type { Micros } from "./timestamps.ts";
 import { compareValues } from "./values.ts";
@@ -46,7 +48,7 @@ export class Query {
     const [selector, ...more] = query.from;
     if (!selector || more.length > 0)
       throw invalidArgument("A query must select from exactly one collection.");
-    if (selector.collectionId !== "") checkId(selector.collectionId);
+    if (selector.collectionId !== "") checkCollectionId(selector.collectionId);
     else if (!selector.allDescendants) throw unimplemented("A query of all collections of a document");
 
     this.#database = database;
@@ -56,7 +58,8 @@ export class Query {
     this.#matches = compileFilter(database.name, query.where);
     this.#query = query;
     this.#orders = ordersOf(query);
-    for (const cursor of [query.startAt, query.endAt]) checkCursor(cursor, this.#orders);
+    checkCombinations(query, parent);
+    for (const cursor of [query.startAt, query.endAt]) this.#checkCursor(cursor);
     this.projection = query.select?.fields.length
       ? query.select.fields.filter(({ fieldPath }) => fieldPath !== DOCUMENT_NAME).map(pathOf)
       : undefined;
@@ -243,28 +246,35 @@ export class Query {
     return 0;
   }
 
-  /** Not checked to be a document's, because bounds such as `{collection}\0/` are sent to end a range. */
+  #checkCursor(cursor: Cursor | null | undefined): void {
+    for (const [i, value] of (cursor?.values ?? []).entries()) {
+      if (i >= this.#query.orderBy.length) throw invalidArgument("Cursor has too many values.");
+      checkReferences(value);
+      if (this.#orders[i]?.field === undefined) this.#pathOf(value);
+    }
+  }
+
   #pathOf(value: Value): string {
-    const name = value.valueType === "referenceValue" ? value.referenceValue : "";
-    const prefix = `${this.#database.name}/documents/`;
-    if (!name.startsWith(prefix))
-      throw invalidArgument(`"${name}" is not in the database "${this.#database.name}".`);
-    return name.slice(prefix.length);
+    if (value.valueType !== "referenceValue") throw invalidArgument("__key__ filter value must be a Key");
+    return documentPath(this.#database.name, value.referenceValue);
   }
 }
 
-/** The order asked for, then that of the fields which the filter needs in order, then the name, which settles all. */
+/** The order asked for, then that of the inequalities' fields, then the name, which settles all. */
 function ordersOf({ orderBy, where }: StructuredQuery): Order[] {
   const orders = orderBy.map(({ field, direction }) => ({
     fieldPath: field.fieldPath,
     sign: direction === "DESCENDING" ? (-1 as const) : (1 as const),
   }));
   const sign = orders.at(-1)?.sign ?? 1;
-  for (const fieldPath of [...fieldsOrderedByFilter(where), DOCUMENT_NAME]) {
+  const implicit = fieldsOrderedByFilter(where).filter((fieldPath) => fieldPath !== DOCUMENT_NAME);
+  for (const fieldPath of [...implicit, DOCUMENT_NAME]) {
     if (!orders.some((order) => order.fieldPath === fieldPath)) orders.push({ fieldPath, sign });
   }
   const name = orders.findIndex(({ fieldPath }) => fieldPath === DOCUMENT_NAME);
-  return orders.slice(0, name + 1).map(({ fieldPath, sign }) => ({
+  if (name < orders.length - 1)
+    throw invalidArgument("order by clause cannot contain more fields after the key");
+  return orders.map(({ fieldPath, sign }) => ({
     field: fieldPath === DOCUMENT_NAME ? undefined : parseFieldPath(fieldPath),
     sign,
   }));
@@ -272,13 +282,4 @@ function ordersOf({ orderBy, where }: StructuredQuery): Order[] {
 
 function pathOf({ fieldPath }: { fieldPath: string }): FieldPath {
   return parseFieldPath(fieldPath);
-}
-
-function checkCursor(cursor: Cursor | null | undefined, orders: readonly Order[]): void {
-  if (!cursor) return;
-  if (cursor.values.length > orders.length) throw invalidArgument("Cursor has too many values.");
-  const name = cursor.values[orders.length - 1];
-  if (name && name.valueType !== "referenceValue") {
-    throw invalidArgument("The cursor value for __name__ must be a reference.");
-  }
 }

@@ -41,8 +41,13 @@ export function documentPath(databaseName: string, name: string): string {
   if (ids.length % 2 !== 0) {
     throw invalidArgument(`Document name "${name}" lacks "/" at index ${prefix.length + path.length}.`);
   }
-  ids.forEach(checkId);
+  ids.forEach((id, i) => (i % 2 === 0 ? checkCollectionId(id) : checkDocumentId(id)));
   return path;
+}
+
+/** Refuses what is not the full name of a document, in whatever database. */
+export function checkDocumentName(name: string): void {
+  documentPath(splitName(name).databaseName, name);
 }
 
 /** The path of a query's or a listing's parent: a document, or "" for the root of the database. */
@@ -50,18 +55,41 @@ export function parentPath(databaseName: string, name: string): string {
   return name === `${databaseName}/documents` ? "" : documentPath(databaseName, name);
 }
 
-/** Refuses what cannot be an id of a document or a collection. */
-export function checkId(id: string): void {
+/** Refuses what cannot be an id of a collection. */
+export function checkCollectionId(id: string): void {
+  checkId(id);
+  if (isReserved(id)) throw invalidArgument(`Collection id "${id}" is invalid because it is reserved.`);
+}
+
+/** Refuses what cannot be an id of a document; `__id7__` can: Firestore in Datastore mode gives such numeric ids. */
+function checkDocumentId(id: string): void {
+  checkId(id);
+  if (!isReserved(id)) return;
+  const number = numericId(id);
+  if (number === undefined) throw invalidArgument(`Resource id "${id}" is invalid because it is reserved.`);
+  if (BigInt.asIntN(64, number) !== number) {
+    throw invalidArgument(`Resource id "${id}" is invalid because it is not a 64 bit integer.`);
+  }
+}
+
+function checkId(id: string): void {
   if (id === "") throw invalidArgument("Resource ids must not be empty.");
   if (id === "." || id === "..")
     throw invalidArgument(`Resource id "${id}" is invalid: it must not be "." or "..".`);
   if (id.includes("/")) throw invalidArgument(`Resource id "${id}" is invalid: it must not contain "/".`);
-  if (id.length >= 4 && id.startsWith("__") && id.endsWith("__")) {
-    throw invalidArgument(`Resource id "${id}" is invalid because it is reserved.`);
-  }
   if (id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(id) > MAX_ID_BYTES) {
     throw invalidArgument(`Resource id "${id.slice(0, 20)}..." is longer than ${MAX_ID_BYTES} bytes.`);
   }
+}
+
+/** Whether a name, of a document, a collection or a field, is one of those that Firestore keeps for itself. */
+export function isReserved(name: string): boolean {
+  return name.length >= 5 && name.startsWith("__") && name.endsWith("__");
+}
+
+function numericId(id: string): bigint | undefined {
+  const [, digits] = /^__id(-?[1-9][0-9]*)__$/.exec(id) ?? [];
+  return digits === undefined ? undefined : BigInt(digits);
 }
 
 /** The path without its last id: of a document, its collection; of a collection, its document, or "". */
@@ -73,9 +101,29 @@ export function basename(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Firestore's order of paths: id by id, each by its UTF-8 bytes. */
+/** Firestore's order of paths: id by id. */
 export function comparePaths(left: string, right: string): number {
-  return compareCodePoints(left, right, (unit) => (unit === SLASH ? 0 : unit + 1));
+  if (!left.includes(NUMERIC_START) && !right.includes(NUMERIC_START)) {
+    return compareCodePoints(left, right, (unit) => (unit === SLASH ? 0 : unit + 1));
+  }
+  const leftIds = left.split("/");
+  const rightIds = right.split("/");
+  const length = Math.min(leftIds.length, rightIds.length);
+  for (let i = 0; i < length; i++) {
+    const order = compareIds(leftIds[i] as string, rightIds[i] as string);
+    if (order !== 0) return order;
+  }
+  return leftIds.length - rightIds.length;
+}
+
+/** Firestore's order of ids: numeric ids by their numbers, then all others by their UTF-8 bytes. */
+export function compareIds(left: string, right: string): number {
+  const leftNumber = left.startsWith(NUMERIC_START) ? numericId(left) : undefined;
+  const rightNumber = right.startsWith(NUMERIC_START) ? numericId(right) : undefined;
+  if (leftNumber === undefined && rightNumber === undefined) return compareStrings(left, right);
+  if (leftNumber === undefined) return 1;
+  if (rightNumber === undefined) return -1;
+  return leftNumber < rightNumber ? -1 : Number(leftNumber > rightNumber);
 }
 
 /** Firestore's order of strings: by their UTF-8 bytes, which is the order of code points. */
@@ -84,6 +132,7 @@ export function compareStrings(left: string, right: string): number {
 }
 
 const SLASH = 0x2f;
+const NUMERIC_START = "__id";
 
 function compareCodePoints(left: string, right: string, rank: (unit: number) => number): number {
   if (left === right) return 0;

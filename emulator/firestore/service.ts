@@ -18,7 +18,7 @@ import type {
 } from "./protocol.ts";
 import { Query } from "./queries.ts";
 import { ReadView, toDocument } from "./read-view.ts";
-import { checkId, documentPath, parentPath, splitName } from "./resource-names.ts";
+import { checkCollectionId, documentPath, parentPath, splitName } from "./resource-names.ts";
 import { timestampOf } from "./timestamps.ts";
 import { writtenName } from "./writes.ts";
 
@@ -53,7 +53,7 @@ export function unaryMethods(databases: Databases): Record<string, UnaryMethod> 
       document: Document | null;
       mask: DocumentMask | null;
     }) {
-      checkId(request.collectionId);
+      checkCollectionId(request.collectionId);
       const name = `${request.parent}/${request.collectionId}/${request.documentId || randomBytes(10).toString("hex")}`;
       const update = { name, fields: request.document?.fields ?? {} };
       writeOne(name, {
@@ -136,7 +136,7 @@ export function unaryMethods(databases: Databases): Record<string, UnaryMethod> 
       if (!request.collectionId) throw unimplemented("ListDocuments of all collections");
       if (request.consistencySelector === "transaction")
         throw unimplemented("ListDocuments in a transaction");
-      checkId(request.collectionId);
+      checkCollectionId(request.collectionId);
       const { databaseName } = splitName(request.parent);
       const open = databases.get(databaseName);
       const parent = parentPath(databaseName, request.parent);

@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import { Firestore } from "@google-cloud/firestore";
 import { DeliveryControls } from "../../emulator/firestore/controls.ts";
 import { type FirestoreServer, startFirestoreServer } from "../../emulator/firestore/server.ts";
+import { googleAddress } from "../harness/google-firestore.ts";
 
 /** Google's own emulator, `host:port`, to run what both must do against it instead; switches are the stand-in's only. */
-export const OFFICIAL_HOST = process.env["FIRESTORE_OFFICIAL_HOST"];
+export const OFFICIAL_HOST = process.env["FRQ_EMULATORS"] === "official" ? googleAddress() : undefined;
 
 /** What a test file runs against, with a project of its own. */
 export interface FirestoreTarget {

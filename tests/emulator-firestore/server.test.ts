@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectSocket } from "node:net";
-import { type FirestoreTarget, startTarget, uniqueId } from "./firestore-target.ts";
+import { type FirestoreTarget, OFFICIAL_HOST, startTarget, uniqueId } from "./firestore-target.ts";
 
 let target: FirestoreTarget;
 beforeAll(async () => {
@@ -28,7 +28,8 @@ test("connections that break off or say nothing harm nobody", async () => {
   silent.destroy();
 });
 
-test("a request that arrives in pieces is understood", async () => {
+// Google's emulator leaves the connection open.
+(OFFICIAL_HOST ? test.skip : test)("a request that arrives in pieces is understood", async () => {
   const socket = open();
   await once(socket, "connect");
   for (const piece of ["G", "ET / HT", "TP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]) {
