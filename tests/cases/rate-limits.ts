@@ -85,6 +85,71 @@ export const RATE_LIMIT_CASES: readonly RateLimitCase[] = [
     ],
   },
   {
+    name: "fixed-window: a clock that was a window or more ahead and is right again starts anew",
+    limits: [FIXED],
+    requests: [
+      { atMs: 10_000, cost: 2, allowed: true, remaining: 1 },
+      { atMs: 3_600_000, cost: 3, allowed: true, remaining: 0 },
+      { atMs: 11_000, operation: "peek", allowed: true, remaining: 3, resetAtMs: 60_000 },
+      { atMs: 12_000, cost: 3, allowed: true, remaining: 0, resetAtMs: 60_000 },
+      { atMs: 13_000, allowed: false, retryAfterMs: 47_000 },
+      { atMs: 120_000, cost: 3, allowed: true },
+      { atMs: 59_999, allowed: true, remaining: 2, resetAtMs: 60_000 },
+    ],
+  },
+  {
+    name: "sliding-window: a clock that was days ahead and is right again starts anew",
+    limits: [SLIDING],
+    requests: [
+      { atMs: 10_000, cost: 4, allowed: true },
+      { atMs: 5 * 86_400_000 + 60_000, cost: 10, allowed: true, remaining: 0 },
+      { atMs: 5 * 86_400_000 + 61_000, allowed: false },
+      { atMs: 11_000, cost: 10, allowed: true, remaining: 0 },
+      { atMs: 12_000, allowed: false, retryAfterMs: 54_000 },
+      // Nothing is left in the window after, either.
+      { atMs: 60_000, operation: "peek", cost: 1, allowed: false, retryAfterMs: 6000 },
+      { atMs: 120_000, cost: 10, allowed: true },
+    ],
+  },
+  {
+    name: "token-bucket: a clock that was a window or more ahead and is right again starts anew",
+    limits: [BUCKET],
+    requests: [
+      { atMs: 0, cost: 3, allowed: true, remaining: 3 },
+      { atMs: 3_600_000, cost: 6, allowed: true, remaining: 0 },
+      { atMs: 1000, cost: 6, allowed: true, remaining: 0, resetAtMs: 61_000 },
+      { atMs: 2000, allowed: false, retryAfterMs: 9000 },
+      // In the next of Redis's generations, and more than a window ahead.
+      { atMs: 70_000, cost: 6, allowed: true, remaining: 0 },
+      { atMs: 3000, operation: "peek", allowed: true, remaining: 6, resetAtMs: 3000 },
+      { atMs: 4000, allowed: true, remaining: 5, resetAtMs: 14_000 },
+    ],
+  },
+  {
+    name: "token-bucket: a clock that was less than a window ahead counts from there",
+    limits: [BUCKET],
+    requests: [
+      { atMs: 30_000, cost: 6, allowed: true, remaining: 0, resetAtMs: 90_000 },
+      { atMs: 10_000, allowed: false, remaining: 0, retryAfterMs: 30_000, resetAtMs: 90_000 },
+      { atMs: 40_000, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "several limits: a clock that was ahead and is right again starts those anew that are too short for it",
+    limits: [
+      { algorithm: "fixed-window", limit: 2, windowMs: 10_000 },
+      { algorithm: "sliding-window", limit: 5, windowMs: 86_400_000 },
+      { algorithm: "token-bucket", limit: 2, windowMs: 10_000 },
+    ],
+    requests: [
+      { atMs: 0, cost: 1, allowed: true },
+      { atMs: 100_000, cost: 2, allowed: true },
+      { atMs: 100_000, allowed: false },
+      { atMs: 1000, cost: 2, allowed: true, remaining: 0 },
+      { atMs: 100_000, allowed: false, remaining: 0, retryAfterMs: 103_580_000 },
+    ],
+  },
+  {
     name: "sliding-window: what the window before was charged leaves in proportion",
     limits: [SLIDING],
     requests: [

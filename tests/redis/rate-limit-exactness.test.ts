@@ -171,6 +171,51 @@ test("random sequences one after the other: the Lua and the pure functions give 
   );
 }, 60_000);
 
+test("a clock that steps ahead and back: the Lua and the pure functions give the same answers, in the end those of a new subject", async () => {
+  const someSteps = fc.array(
+    fc.record({
+      waitMs: fc.constantFrom(0, 1, 3, 400, 1000, 20_000, 61_000),
+      aheadMs: fc.constantFrom(0, 0, 0, 2, 5, 500, 1500, 70_000, 3_600_000, 86_400_000),
+      kind: fc.constantFrom<("take" | "peek")[]>("take", "take", "peek"),
+      cost: fc.constantFrom(1, 2, 3),
+    }),
+    { minLength: 1, maxLength: 30 },
+  );
+  await fc.assert(
+    fc.asyncProperty(someLimits(1, 3), someSteps, async (numbers, steps) => {
+      let trueMs = EPOCH_MS;
+      let now = EPOCH_MS;
+      const clock = () => now;
+      const { limits } = policiesOf([numbers])[0]!;
+      let readings = 0;
+      const held = new RedisRateLimitStore(
+        holdClock(redis, clock),
+        new Keys(uniquePrefix()),
+        () => 1000 * readings++,
+      );
+      const reference = new LocalRateLimitStore(clock, "redis");
+      const ask = async (kind: Operation["kind"], cost: number) => {
+        const operation = { limits, subject: "a", kind, cost, by: 0 };
+        const answer = await perform(held, operation, now);
+        expect(answer).toEqual(await perform(reference, operation, now));
+        return answer;
+      };
+      for (const { waitMs, aheadMs, kind, cost } of steps) {
+        trueMs += waitMs;
+        now = trueMs + aheadMs;
+        await ask(kind, cost);
+      }
+      now += 10 * 366 * 86_400_000;
+      await ask("take", 1);
+      now = trueMs;
+      const fresh = new LocalRateLimitStore(clock, "redis");
+      const wasAllowed = (await fresh.take(limits, "a", { cost: 1, peek: true })).allowed;
+      if (wasAllowed) expect(await ask("peek", 1)).toMatchObject({ allowed: true });
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);
+
 test("random batches of two processes: each is answered as by the pure functions, one after the other in the order of the groups", async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -56,7 +56,9 @@ export function emptyEntry({ limits }: SubjectLimits): RateLimitEntry {
  */
 export function advance({ limits }: SubjectLimits, entry: RateLimitEntry, nowMs: number): void {
   for (let i = 0, at = HEADER; i < limits.length; i++, at += PER_LIMIT) {
-    const { algorithm, limit, windowMs } = limits[i]!;
+    const { algorithm, limit, windowMs, spanMs } = limits[i]!;
+    // So far ahead only a wrong clock has been, which is since corrected.
+    if (entry[at]! > nowMs + spanMs) entry.fill(0, at, at + PER_LIMIT);
     const time = entry[at]!;
     if (algorithm === "token-bucket") {
       entry[at] = Math.max(time, nowMs);
@@ -64,7 +66,7 @@ export function advance({ limits }: SubjectLimits, entry: RateLimitEntry, nowMs:
       continue;
     }
     const start = nowMs - (nowMs % windowMs);
-    // A clock that was set back leaves the later window under way.
+    // A clock that was set back stays in the next window.
     if (time >= start) continue;
     entry[at + 2] = time === start - windowMs ? entry[at + 1]! : 0;
     entry[at] = start;
@@ -154,7 +156,7 @@ function waitMs(limit: Limit, entry: RateLimitEntry, at: number, cost: number, n
   const charged = entry[at + 1]!;
   if (algorithm === "token-bucket") {
     if (cost > capacity) return windowMs;
-    return Math.ceil((charged + (cost - capacity) * windowMs) / limit.limit);
+    return entry[at]! + Math.ceil((charged + (cost - capacity) * windowMs) / limit.limit) - nowMs;
   }
   const endMs = entry[at]! + windowMs;
   if (algorithm === "fixed-window" || cost > capacity) return endMs - nowMs;
@@ -166,7 +168,7 @@ function waitMs(limit: Limit, entry: RateLimitEntry, at: number, cost: number, n
 
 function resetAtMs(limit: Limit, entry: RateLimitEntry, at: number, nowMs: number): number {
   if (limit.algorithm !== "token-bucket") return entry[at]! + limit.windowMs;
-  return limit.limit === 0 ? nowMs + limit.windowMs : nowMs + Math.ceil(entry[at + 1]! / limit.limit);
+  return limit.limit === 0 ? nowMs + limit.windowMs : entry[at]! + Math.ceil(entry[at + 1]! / limit.limit);
 }
 
 /** Until when an entry is needed that was brought to `nowMs`. */

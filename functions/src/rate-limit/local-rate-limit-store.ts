@@ -56,13 +56,16 @@ export class LocalRateLimitStore implements RateLimitStore {
   }
 
   private entry(limits: SubjectLimits, subject: string, nowMs: number): RateLimitEntry {
-    const entry = this.entries().get(keyOf(limits, subject)) ?? emptyEntry(limits);
+    // A copy: a request that is not counted changes nothing.
+    const entry = this.entries().get(keyOf(limits, subject))?.slice() ?? emptyEntry(limits);
     advance(limits, entry, nowMs);
     return entry;
   }
 
   private keep(limits: SubjectLimits, subject: string, entry: RateLimitEntry, nowMs: number): void {
-    if (neededUntilMs(limits, entry, nowMs) > nowMs) this.entries().set(keyOf(limits, subject), entry);
+    const key = keyOf(limits, subject);
+    if (neededUntilMs(limits, entry, nowMs) > nowMs) this.entries().set(key, entry);
+    else this.entries().delete(key);
   }
 }
 

@@ -23,7 +23,7 @@ while arg < #ARGV do
   limit, window, span = limit + 0, window + 0, span + 0
   local first, last = arg + 12, arg + 11 + count
   local blocks, times = blocksOf(key + 1, first, last), timesOf(last, repeated)
-  local generation, hash, isHeld, before = openHashes(key + 2, span)
+  local generation, hash, isHeld, other, before = openHashes(key + 2, span, algorithm)
   local start, tokens, takes = generation * span, algorithm == TOKENS, operation == TAKE and refusedUntil + 0 <= now
   local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
   local weight = now > start and window - now + start or window
@@ -48,13 +48,15 @@ while arg < #ARGV do
     said = said + 1
     reply[said] = record
     -- As roomOf and charge do, calls of which for each record would cost a tenth of the time of the script.
-    local charged, other = unpackNumbers("<dd", record)
+    local charged, second = unpackNumbers("<dd", record)
     local room
     if not tokens then
-      room = full - charged * window - other * weight
+      room = full - charged * window - second * weight
     else
-      if other < now then
-        charged, other = charged - (now - other) * limit, now
+      if second > now + span then
+        charged, second = 0, now
+      elseif second < now then
+        charged, second = charged - (now - second) * limit, now
         charged = charged > 0 and charged or 0
       end
       room = full - charged
@@ -67,17 +69,17 @@ while arg < #ARGV do
           granted = floor(room / room1)
           granted = granted < asked and granted or asked
         end
-        fields[n + 1], fields[n + 2] = ARGV[first + i - 1], packNumbers("<dd", charged + granted * amount, other)
+        fields[n + 1], fields[n + 2] = ARGV[first + i - 1], packNumbers("<dd", charged + granted * amount, second)
         n = n + 2
       end
     elseif operation == REFUND and record ~= NONE then
-      fields[n + 1], fields[n + 2] = ARGV[first + i - 1], charge(charged, other, tokens, -(times[i] or 1) * amount)
+      fields[n + 1], fields[n + 2] = ARGV[first + i - 1], charge(charged, second, tokens, -(times[i] or 1) * amount)
       n = n + 2
     end
   end
   if n > 0 then
     if not isHeld then
-      beginGeneration(generation, hash, before, algorithm, span)
+      beginGeneration(generation, hash, other, before, span)
     end
     call("HSET", hash, unpack(fields, 1, n))
   end

@@ -17,12 +17,12 @@ end
 -- A limit's hash, what its records hold now, and how many requests of that cost each has room for.
 local function readLimit(key, numbers, cost, first, last)
   local algorithm, limit, window, capacity, span = unpack(numbers)
-  local generation, hash, isHeld, before = openHashes(key, span)
+  local generation, hash, isHeld, other, before = openHashes(key, span, algorithm)
   local start, tokens = generation * span, algorithm == TOKENS
   local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
   local earlier = before and call("HMGET", before, unpack(ARGV, first, last)) or {}
   local weight = now > start and window - now + start or window
-  local charged, other, rooms, exists = {}, {}, {}, {}
+  local charged, second, rooms, exists = {}, {}, {}, {}
   say(start)
   for i = 1, last - first + 1 do
     local record = records[i]
@@ -31,7 +31,7 @@ local function readLimit(key, numbers, cost, first, last)
     end
     reply[#reply + 1] = record
     local room
-    charged[i], other[i], room = roomOf(record, tokens, limit, window, weight, capacity * window)
+    charged[i], second[i], room = roomOf(record, tokens, limit, window, span, weight, capacity * window)
     rooms[i], exists[i] = room / (cost * window), record ~= NONE
   end
   local function write(grants)
@@ -40,11 +40,11 @@ local function readLimit(key, numbers, cost, first, last)
       if granted > 0 or exists[i] then
         local amount = granted * (tokens and cost * window or cost)
         fields[#fields + 1] = ARGV[first + i - 1]
-        fields[#fields + 1] = charge(charged[i], other[i], tokens, amount)
+        fields[#fields + 1] = charge(charged[i], second[i], tokens, amount)
       end
     end
     if #fields > 0 and not isHeld then
-      beginGeneration(generation, hash, before, algorithm, span)
+      beginGeneration(generation, hash, other, before, span)
     end
     return #fields > 0 and call("HSET", hash, unpack(fields))
   end

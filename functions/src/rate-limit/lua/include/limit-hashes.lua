@@ -15,24 +15,28 @@ local function generationOf(hash)
   return type(header) == "string" and #header == HEADER_BYTES and unpackNumbers("<d", header) or -1
 end
 
--- The generation under way, its hash and whether that holds it, and the other hash if that is of the one before. A clock
--- that was set back leaves the later generation under way.
-local function openHashes(key, span)
+-- The current generation, its hash, whether that holds it, the other hash, and that again if its records still count. A
+-- clock that was set back stays in the next generation. If a hash is of a later one, a wrong clock has been corrected:
+-- nothing counts.
+local function openHashes(key, span, algorithm)
   local generation = floor(now / span)
   local hash, other = KEYS[key + generation % 2], KEYS[key + 1 - generation % 2]
   local held, before = generationOf(hash), generationOf(other)
+  if max(held, before) > generation + 1 then
+    return generation, hash, false, other, false
+  end
   if before > generation then
     hash, other, held, before = other, hash, before, held
   end
   generation = max(generation, held)
-  return generation, hash, held == generation, before == generation - 1 and other
+  return generation, hash, held == generation, other, algorithm ~= FIXED and before == generation - 1 and other
 end
 
 -- Has the hash hold a generation, and frees those whose records no longer count.
-local function beginGeneration(generation, hash, before, algorithm, span)
+local function beginGeneration(generation, hash, other, before, span)
   call("UNLINK", hash)
-  if before and algorithm == FIXED then
-    call("UNLINK", before)
+  if not before then
+    call("UNLINK", other)
   end
   call("HSET", hash, "", packNumbers("<d", generation) .. string.rep("\0", HEADER_BYTES - 8))
   call("PEXPIREAT", hash, (generation + 3) * span)
@@ -60,13 +64,16 @@ local function carry(algorithm, record)
   return algorithm == TOKENS and record or packNumbers("<dd", 0, (unpackNumbers("<d", record)))
 end
 
--- What a record holds now, and how much room it leaves: in tokens times window, or for windows in cost times window.
-local function roomOf(record, tokens, limit, window, weight, full)
+-- What a record holds now, and how much room it leaves: in tokens times window, or for windows in cost times window. A
+-- bucket's record of a wrong clock, since corrected, holds nothing.
+local function roomOf(record, tokens, limit, window, span, weight, full)
   local charged, other = unpackNumbers("<dd", record)
   if not tokens then
     return charged, other, full - charged * window - other * weight
   end
-  if other < now then
+  if other > now + span then
+    charged, other = 0, now
+  elseif other < now then
     charged, other = charged - (now - other) * limit, now
     charged = charged > 0 and charged or 0
   end
