@@ -34,7 +34,12 @@ const PROCESS = {
 const IOREDIS = { regex: "^ioredis(/|$)", message: "Only redis/ uses ioredis." };
 const FIREBASE_ADMIN = {
   regex: "^firebase-admin(/|$)",
+  allowTypeImports: true,
   message: "Only default-app.ts, default-firestore.ts and backfill-tasks.ts use firebase-admin.",
+};
+const CLIENT_LIBRARY = {
+  regex: "^@google-cloud/firestore(/|$)",
+  message: "The app's firebase-admin chooses the client library. Import types from firebase-admin/firestore.",
 };
 const FIREBASE_FUNCTIONS = {
   regex: "^firebase-functions(/|$)",
@@ -69,7 +74,12 @@ const domains = (names, message) => ({ regex: `/(${names.join("|")})/`, message 
 /** What files of functions/src may not import. Of several entries for a file the last alone holds. */
 const layer = (files, ...patterns) => ({
   files: files.map((file) => `functions/src/${file}`),
-  rules: { "no-restricted-imports": ["error", { patterns: [PROCESS, CLI, ...patterns] }] },
+  rules: {
+    "@typescript-eslint/no-restricted-imports": [
+      "error",
+      { patterns: [PROCESS, CLI, CLIENT_LIBRARY, ...patterns] },
+    ],
+  },
 });
 
 const BEHIND_HANDLERS = [PARAMS, CONFIG, OUTER, FIREBASE_ADMIN, FIREBASE_FUNCTIONS];

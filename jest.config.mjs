@@ -42,6 +42,7 @@ export default {
       globalTeardown: "<rootDir>/tests/harness/emulator-teardown.ts",
     }),
     project("browser"),
+    project("package", { globalSetup: "<rootDir>/tests/harness/package-setup.ts" }),
     // The functions of the other form, through the same tests.
     project("emulator-kit", {
       testMatch: ["backfill-tasks", "callables", "mirror-quota", "mirror-session", "security"].map(

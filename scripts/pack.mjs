@@ -22,6 +22,10 @@ async function pack() {
   await mkdir(CONTENT, { recursive: true });
   const manifest = await readJson("functions/package.json");
   delete manifest.scripts;
+  // The app chooses the versions of its peers: firebase-functions recognizes errors only by its own classes. The source
+  // also lists them as dependencies, because Cloud Build installs an extension by itself.
+  const isOwn = ([name]) => !(name in manifest.peerDependencies);
+  manifest.dependencies = Object.fromEntries(Object.entries(manifest.dependencies).filter(isOwn));
   // The extension's source names the one version that Cloud Functions is to run.
   manifest.engines = { node: ">=22" };
   await writeJson("package.json", { ...manifest, files: ["dist", "npm-shrinkwrap.json"] });
@@ -39,9 +43,9 @@ async function pack() {
 }
 
 /** The part of the repository's lock that the package needs: what was tested is what gets installed. */
-async function writeShrinkwrap({ name, version, license, dependencies, engines }) {
+async function writeShrinkwrap({ name, version, license, dependencies, peerDependencies, engines }) {
   const { packages: locked } = await readJson("package-lock.json");
-  const packages = { "": { name, version, license, dependencies, engines } };
+  const packages = { "": { name, version, license, dependencies, peerDependencies, engines } };
   for (const [path, entry] of Object.entries(locked)) {
     delete entry.dev;
     delete entry.devOptional;
@@ -50,9 +54,11 @@ async function writeShrinkwrap({ name, version, license, dependencies, engines }
     else if (path.startsWith("node_modules/") && !entry.link) packages[path] ??= entry;
   }
   await writeJson("package-lock.json", { name, version, lockfileVersion: 3, requires: true, packages });
-  // npm drops what the package does not need.
+  // npm drops what the package does not need, and with --legacy-peer-deps its peers too: those are the app's.
   const args = ["install", "--prefix", CONTENT, "--package-lock-only", "--offline", "--ignore-scripts"];
-  await runQuietly(...npm([...args, "--no-audit", "--loglevel=error"]), { timeoutMs: TIMEOUT_MS });
+  await runQuietly(...npm([...args, "--legacy-peer-deps", "--no-audit", "--loglevel=error"]), {
+    timeoutMs: TIMEOUT_MS,
+  });
   await rename(join(CONTENT, "package-lock.json"), join(CONTENT, "npm-shrinkwrap.json"));
 }
 

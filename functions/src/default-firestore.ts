@@ -1,4 +1,4 @@
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 import type * as adminFirestore from "firebase-admin/firestore";
 
 import { defaultApp } from "./default-app";

@@ -1,16 +1,28 @@
-import type * as googleFirestore from "@google-cloud/firestore";
-import type { DocumentReference, DocumentSnapshot, Timestamp } from "@google-cloud/firestore";
+import type {
+  DocumentReference,
+  DocumentSnapshot,
+  FieldPath,
+  FieldValue,
+  Firestore,
+  Timestamp,
+} from "firebase-admin/firestore";
 
 import { TimeUpError, withDeadline } from "./deadline";
 import { GrpcStatus } from "./grpc-status";
 
+/** The classes of a client library, which are also static members of its client's class. */
+export interface FirestoreClasses {
+  readonly FieldPath: typeof FieldPath;
+  readonly FieldValue: typeof FieldValue;
+  readonly Timestamp: typeof Timestamp;
+}
+
 /**
- * Google's client library, loaded when first asked for: that takes longer than to load all the rest, and an instance
- * that Redis answers does not need it.
+ * Returns the classes that a client accepts. A client checks values with `instanceof`, and an app can have several
+ * copies of the client library, so the classes must come from the client itself.
  */
-export function loadFirestore(): typeof googleFirestore {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- an import cannot be lazy and synchronous
-  return require("@google-cloud/firestore") as typeof googleFirestore;
+export function classesOf(firestore: Firestore): FirestoreClasses {
+  return firestore.constructor as unknown as FirestoreClasses;
 }
 
 /** Another writer was faster: the document is to be read again. */
@@ -87,14 +99,21 @@ export async function withinTimeLimit<T>(
   }
 }
 
+/** Returns a timestamp field's Unix time in milliseconds, or undefined for any other value of a document. */
+export function timestampMs(value: unknown): number | undefined {
+  // A document's maps hold no functions, so only a timestamp has this method.
+  const time = value as { toMillis?: unknown } | null | undefined;
+  return typeof time?.toMillis === "function" ? (value as Timestamp).toMillis() : undefined;
+}
+
 /** A time of Firestore's as a version: microseconds since the epoch, Firestore's own resolution. */
 export function toVersion(time: Timestamp): number {
   return time.seconds * 1_000_000 + Math.floor(time.nanoseconds / 1000);
 }
 
-/** The time that {@link toVersion} made a version of. */
-export function toTimestamp(version: number): Timestamp {
-  const { Timestamp } = loadFirestore();
+/** Converts a version back to the update time that {@link toVersion} made it of, for a precondition. */
+export function toTimestamp(firestore: Firestore, version: number): Timestamp {
+  const { Timestamp } = classesOf(firestore);
   return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
 }
 

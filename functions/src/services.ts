@@ -1,4 +1,4 @@
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 
 import type { ServiceConfig } from "./config/config";
 import { lazily } from "./lazily";

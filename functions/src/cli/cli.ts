@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 import type { Command } from "commander";
 
 import { parseServiceConfig, type ServiceConfig } from "../config/config";

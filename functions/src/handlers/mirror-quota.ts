@@ -1,4 +1,4 @@
-import type { DocumentSnapshot } from "@google-cloud/firestore";
+import type { DocumentSnapshot } from "firebase-admin/firestore";
 import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 
-import { loadFirestore, toVersion, withinTimeLimit } from "../firestore";
+import { classesOf, toVersion, withinTimeLimit } from "../firestore";
 import { GrpcStatus } from "../grpc-status";
 import { SYNC_FIELD } from "./quota";
 
@@ -21,7 +21,7 @@ export class FirestoreProbe {
     const document = this.firestore().doc(`${this.collectionPath}/frq-doctor-${randomUUID()}`);
     return this.bounded(async () => {
       try {
-        await document.update({ [SYNC_FIELD]: loadFirestore().FieldValue.delete() });
+        await document.update({ [SYNC_FIELD]: classesOf(this.firestore()).FieldValue.delete() });
         return true;
       } catch (error) {
         const { code } = error as { code?: unknown };
@@ -37,7 +37,7 @@ export class FirestoreProbe {
     const document = this.firestore().doc(`${this.collectionPath}/${providerId}`);
     return this.bounded(async () => {
       const { writeTime } = await document.update({
-        [`${SYNC_FIELD}.probedAt`]: loadFirestore().FieldValue.serverTimestamp(),
+        [`${SYNC_FIELD}.probedAt`]: classesOf(this.firestore()).FieldValue.serverTimestamp(),
       });
       return toVersion(writeTime);
     });

@@ -6,10 +6,10 @@ import type {
   DocumentReference,
   DocumentSnapshot,
   Firestore,
-} from "@google-cloud/firestore";
+} from "firebase-admin/firestore";
 
 import { TimeUpError } from "../deadline";
-import { retryConflicts, toTimestamp, toVersion, withinTimeLimit, loadFirestore } from "../firestore";
+import { retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
 import { GrpcStatus } from "../grpc-status";
 import type { Flush } from "./flush";
 import {
@@ -159,7 +159,7 @@ export class FirestoreQuotaStore {
   async rememberUnknown(call: QuotaCall): Promise<void> {
     const record = this.record(this.document(call.providerId), call);
     if (!record) return;
-    const expireAt = loadFirestore().Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS);
+    const expireAt = new Date(Date.now() + CALL_RECORD_TTL_MS);
     await this.bounded(record.path, async () => {
       try {
         await record.create({ unknown: true, expireAt });
@@ -196,7 +196,7 @@ export class FirestoreQuotaStore {
       base === "none"
         ? bulkWriter.create(document, this.newDocument(used, { flushId }))
         : bulkWriter.update(document, this.change(used, { flushId }), {
-            lastUpdateTime: toTimestamp(version),
+            lastUpdateTime: toTimestamp(this.firestore(), version),
           });
     try {
       return await this.bounded(document.path, async () => {
@@ -266,7 +266,7 @@ export class FirestoreQuotaStore {
     if (record)
       batch.create(record, {
         ...answer,
-        expireAt: loadFirestore().Timestamp.fromMillis(Date.now() + CALL_RECORD_TTL_MS),
+        expireAt: new Date(Date.now() + CALL_RECORD_TTL_MS),
       });
     // The caller has been told that nothing was counted.
     if (attempt.isOver) throw new TimeUpError("the time was up");

@@ -1,6 +1,6 @@
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 
-import { toVersion, loadFirestore } from "../firestore";
+import { classesOf, toVersion } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, SYNC_FIELD, type QuotaFields } from "./quota";
 import type { RedisQuotaStore } from "./redis-quota-store";
@@ -84,9 +84,10 @@ export class QuotaBackfill {
     after: string | undefined,
   ): Promise<{ readonly cursor: string | undefined; readonly mirrored: number; readonly invalid: number }> {
     const { usedField, limitField } = this.fields;
-    const ordered = this.firestore()
+    const firestore = this.firestore();
+    const ordered = firestore
       .collection(this.collectionPath)
-      .orderBy(loadFirestore().FieldPath.documentId());
+      .orderBy(classesOf(firestore).FieldPath.documentId());
     const behind = after === undefined ? ordered : ordered.startAfter(after);
     const page = await behind.select(usedField, limitField, SYNC_FIELD).limit(PAGE).get();
     const mirrored = await Promise.all(

@@ -1,4 +1,4 @@
-import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from "@google-cloud/firestore";
+import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from "firebase-admin/firestore";
 
 import { withDeadline } from "../deadline";
 import { withinTimeLimit } from "../firestore";

@@ -1,4 +1,4 @@
-import type { Firestore } from "@google-cloud/firestore";
+import type { Firestore } from "firebase-admin/firestore";
 
 import { parseServiceConfig, type ServiceConfig } from "../config/config";
 import type { ParamName, ParamValues } from "../config/param-specs";

@@ -4,16 +4,9 @@ import type {
   DocumentSnapshot,
   Firestore,
   Timestamp,
-} from "@google-cloud/firestore";
+} from "firebase-admin/firestore";
 
-import {
-  isConflict,
-  retryConflicts,
-  toTimestamp,
-  toVersion,
-  withinTimeLimit,
-  loadFirestore,
-} from "../firestore";
+import { classesOf, isConflict, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
 import type { Logs } from "../observability/logs";
 import {
   destroyedForMs,
@@ -105,8 +98,9 @@ export class FirestoreSessionStore {
 
   /** Destroys a session if it has a document. */
   destroyExisting(sessionId: string): Promise<void> {
-    const fields = { ...destroyedFields(this.destroyed()), data: loadFirestore().FieldValue.delete() };
     return this.bounded(async () => {
+      const { FieldValue } = classesOf(this.firestore());
+      const fields = { ...destroyedFields(this.destroyed()), data: FieldValue.delete() };
       await this.document(sessionId).update(fields).catch(unlessConflict);
     });
   }
@@ -133,7 +127,7 @@ export class FirestoreSessionStore {
   private async write(document: DocumentReference, fields: DocumentData, belief: Belief): Promise<Timestamp> {
     const { writeTime } = await (belief === "no document"
       ? document.create(fields)
-      : document.update(fields, { lastUpdateTime: toTimestamp(belief) }));
+      : document.update(fields, { lastUpdateTime: toTimestamp(this.firestore(), belief) }));
     return writeTime;
   }
 

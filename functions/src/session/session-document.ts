@@ -1,7 +1,6 @@
-import type { DocumentData } from "@google-cloud/firestore";
+import type { DocumentData } from "firebase-admin/firestore";
 
-import { loadFirestore } from "../firestore";
-
+import { timestampMs } from "../firestore";
 import { formatRedacted, isMap, validationMessage } from "../validation";
 import { InvalidSessionDataError, parseSessionData, SessionTooLargeError } from "./session-data";
 import type { Session, SessionSnapshot } from "./session";
@@ -14,7 +13,7 @@ export class InvalidSessionDocumentError extends Error {
 
 /** The fields of a session's document. A TTL policy on `expiresAt` removes it when it has expired. */
 export function sessionFields({ data, expiresAtMs }: Session): DocumentData {
-  return { data, expiresAt: loadFirestore().Timestamp.fromMillis(expiresAtMs) };
+  return { data, expiresAt: new Date(expiresAtMs) };
 }
 
 /**
@@ -22,7 +21,7 @@ export function sessionFields({ data, expiresAtMs }: Session): DocumentData {
  * under way from a new session.
  */
 export function destroyedFields({ expiresAtMs }: Pick<Session, "expiresAtMs">): DocumentData {
-  return { destroyed: true, expiresAt: loadFirestore().Timestamp.fromMillis(expiresAtMs) };
+  return { destroyed: true, expiresAt: new Date(expiresAtMs) };
 }
 
 /**
@@ -34,7 +33,8 @@ export function parseSessionDocument(document: DocumentData | undefined): Sessio
   if (document === undefined) return "absent";
   if (document["destroyed"] === true) return "destroyed";
   const { data, expiresAt } = document;
-  if (!(expiresAt instanceof loadFirestore().Timestamp)) {
+  const expiresAtMs = timestampMs(expiresAt);
+  if (expiresAtMs === undefined) {
     throw new InvalidSessionDocumentError(
       validationMessage("expiresAt", "a timestamp", formatRedacted(expiresAt)),
     );
@@ -42,7 +42,7 @@ export function parseSessionDocument(document: DocumentData | undefined): Sessio
   if (!isMap(data))
     throw new InvalidSessionDocumentError(validationMessage("data", "a map", formatRedacted(data)));
   try {
-    return { data: parseSessionData(data), expiresAtMs: expiresAt.toMillis() };
+    return { data: parseSessionData(data), expiresAtMs };
   } catch (error) {
     if (!(error instanceof InvalidSessionDataError || error instanceof SessionTooLargeError)) throw error;
     throw new InvalidSessionDocumentError(error.message);

@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import ts from "typescript";
+
+import { installPacked, packedTarball } from "../harness/packed-package.ts";
 
 interface Lock {
   readonly packages: Readonly<Record<string, { readonly version?: string; readonly resolved?: string }>>;
@@ -15,7 +17,7 @@ const ROOT = path.resolve(__dirname, "../..");
 const TSC = path.join(ROOT, "node_modules/typescript/bin/tsc");
 const readLock = (file: string) => JSON.parse(readFileSync(file, "utf8")) as Lock;
 
-/** A folder with the packed package in its node_modules; what that depends on is the repository's. */
+/** An app with the packed package in its node_modules. */
 let consumer: string;
 let installed: string;
 let files: string[];
@@ -39,21 +41,12 @@ const evaluate = (node: string, script: string, type: "commonjs" | "module") =>
   run(node, [`--input-type=${type}`, "-e", script]);
 
 beforeAll(() => {
-  const tarball = execFileSync(process.execPath, ["scripts/pack.mjs"], {
-    cwd: ROOT,
-    encoding: "utf8",
-    stdio: "pipe",
-  }).trim();
-  files = execFileSync("tar", ["tzf", tarball], { encoding: "utf8" })
+  files = execFileSync("tar", ["tzf", packedTarball()], { encoding: "utf8" })
     .trim()
     .split("\n")
     .map((file) => file.replace(/^package\//, ""));
   consumer = mkdtempSync(path.join(ROOT, ".tmp/package/consumer-"));
-  installed = path.join(consumer, "node_modules/firestore-redis-quota");
-  mkdirSync(installed, { recursive: true });
-  execFileSync("tar", ["xzf", tarball, "--strip-components=1", "-C", installed]);
-  // Of these the repository's other tools have other versions.
-  symlinkSync(path.join(ROOT, "functions/node_modules"), path.join(installed, "node_modules"));
+  installed = installPacked(consumer);
 }, 120_000);
 
 test("the package holds what is compiled, its types, the tested versions and a README, and nothing else", () => {
