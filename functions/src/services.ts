@@ -41,10 +41,7 @@ export interface Services {
   readonly redisProbe: RedisProbe;
   readonly metrics: Metrics;
   readonly sharedCounts: SharedCounts;
-  /**
-   * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies and the
-   * sharing of counts.
-   */
+  /** Closes the connection to Redis for good, and ends the listening for policies. */
   close(): void;
 }
 
@@ -104,7 +101,6 @@ export function createServices(
     sharedCounts,
     close() {
       documents?.close();
-      sharedCounts.close();
       redis.close();
     },
   };

@@ -4,7 +4,13 @@ import type { Redis } from "ioredis";
 
 import { withDeadline } from "../deadline";
 import type { Logs } from "../observability/logs";
-import { addressOf, RedisConnection, RedisUnavailableError, type RedisConnectionOptions } from "./connection";
+import {
+  addressOf,
+  CLOSED,
+  RedisConnection,
+  RedisUnavailableError,
+  type RedisConnectionOptions,
+} from "./connection";
 import { Credentials, type AccessSource } from "./credentials";
 import { slotOf } from "./keys";
 import type { RedisServers } from "./redis-servers";
@@ -33,6 +39,7 @@ export class RedisCluster implements RedisServers {
   readonly address: string;
   private readonly credentials: Credentials;
   private readonly nodes = new Map<string, RedisConnection>();
+  private isClosed = false;
   private slots = new SlotMap();
   /** The connection to the configured address, which is there until a server has told the others' addresses. */
   private entrance: RedisConnection | undefined;
@@ -95,6 +102,7 @@ export class RedisCluster implements RedisServers {
   }
 
   close(): void {
+    this.isClosed = true;
     for (const node of [...this.nodes.values(), this.entrance]) node?.close();
     this.nodes.clear();
     this.entrance = undefined;
@@ -188,6 +196,7 @@ export class RedisCluster implements RedisServers {
   }
 
   private connect(options: RedisConnectionOptions, access: AccessSource): RedisConnection {
+    if (this.isClosed) throw this.unavailable(new Error(CLOSED));
     return new RedisConnection(options, this.logs, this.readSecrets, access);
   }
 

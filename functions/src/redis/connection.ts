@@ -51,6 +51,9 @@ const NOT_SENT = /Stream isn't writeable/;
 /** What a caller is told whom Redis is not asked for. */
 const NOT_ASKED = "it has answered too late, and is not asked until it answers again";
 
+/** The cause of failures after `close`. */
+export const CLOSED = "the connection was closed";
+
 /** Errors of those who waited in vain; others came at once. */
 const isTooLate = (error: Error) => error instanceof TimeUpError || error.message === TIMED_OUT;
 
@@ -70,6 +73,7 @@ interface Client {
 export class RedisConnection implements RedisServers {
   readonly isCluster = false;
   private client: Client | undefined;
+  private isClosed = false;
   private lastError: Error | undefined;
   /** Of the connection at hand: one that has just been made is trusted anew. */
   private circuit = this.newCircuit();
@@ -105,6 +109,7 @@ export class RedisConnection implements RedisServers {
    * @throws RedisUnavailableError when Redis does not answer in time, cannot be reached or replies with an error.
    */
   async run<T>(command: (redis: Redis) => Promise<T>, startedMs?: number): Promise<T> {
+    if (this.isClosed) throw new RedisUnavailableError(this.place, "not-executed", new Error(CLOSED));
     if (!this.circuit.isClosed) {
       this.askAgain();
       throw new RedisUnavailableError(this.place, "not-executed", this.lastError ?? new Error(NOT_ASKED));
@@ -120,12 +125,11 @@ export class RedisConnection implements RedisServers {
     }
   }
 
-  /** Closes the connection; a later operation opens a new one. */
+  /** Closes the connection for good: every later operation fails, and so does one in progress within its time limit. */
   close(): void {
+    this.isClosed = true;
     this.client?.redis?.disconnect();
     this.client = undefined;
-    this.lastError = undefined;
-    this.circuit = this.newCircuit();
   }
 
   /** Has Redis asked, or a connection to it made, for which nobody waits. */
@@ -188,7 +192,7 @@ export class RedisConnection implements RedisServers {
       if (client === this.client) this.client = undefined;
       throw error;
     }
-    if (client !== this.client) throw new Error("the connection was closed");
+    if (client !== this.client) throw new Error(CLOSED);
     client.redis = this.createRedis(client, client.access);
     await client.redis.connect().catch((error: Error) => {
       throw this.lastError ?? withoutCommand(error);

@@ -26,6 +26,6 @@ export interface RedisServers {
    */
   masters(): Promise<readonly RedisConnection[]>;
 
-  /** Closes the connections; a later operation opens new ones. */
+  /** Closes the connections for good: later operations fail, and those in progress within their time limit. */
   close(): void;
 }

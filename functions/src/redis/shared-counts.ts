@@ -31,7 +31,6 @@ export interface CountsOfAll extends MetricCounts {
 /** What all processes that share a Redis have counted, by the hour of their own clocks. */
 export class SharedCounts {
   private unsent = new Counters();
-  private isOpen = true;
 
   constructor(
     private readonly redis: RedisServers,
@@ -46,7 +45,7 @@ export class SharedCounts {
    */
   add(counted: Counters): void {
     this.unsent.add(counted);
-    if (this.isOpen) void this.send();
+    void this.send();
   }
 
   /**
@@ -64,11 +63,6 @@ export class SharedCounts {
       throw error;
     }
     return { sinceMs: (hour - 1) * HOUR_MS, ...recent.counts() };
-  }
-
-  /** From now on nothing is sent any more. */
-  close(): void {
-    this.isOpen = false;
   }
 
   private async send(): Promise<void> {

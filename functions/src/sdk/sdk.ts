@@ -13,8 +13,8 @@ import { createWithRateLimit, type WithRateLimit } from "./with-rate-limit";
 /** What `createRedisQuota` makes. */
 export interface RedisQuota extends Clients {
   /**
-   * Closes the connection to Redis, of which a later call opens a new one, and ends the listening for policies: so that
-   * the process can end.
+   * Closes the connection to Redis and stops listening for policies, so that the process can end. Calls in progress end
+   * within REDIS_TIMEOUT_MS and use the fallback. A later call connects again.
    */
   close(): void;
 }
@@ -49,6 +49,9 @@ function createRedisQuota(
   const services = () => (made ??= make());
   return {
     ...createClients(services, loadHttps),
-    close: () => made?.close(),
+    close() {
+      made?.close();
+      made = undefined;
+    },
   };
 }
