@@ -85,7 +85,7 @@ const bareArguments = inputs.map(
 
 const consume = () => redisStore.consume({ providerId: pick(ids), cost: 1 });
 const evalsha = () => bare.evalsha(...pick(bareArguments));
-const consumeUnbatched = () => runScriptForBuffer(connection, consumeQuotas, pick(inputs));
+const consumeUnbatched = () => runScriptForBuffer(connection, consumeQuotas, pick(inputs), (reply) => reply);
 const check = () => service.check(pick(ids));
 
 async function guideCheck(): Promise<unknown> {

@@ -197,7 +197,7 @@ test("a script's text is not sent after a pause in which its time ended", async 
   const { connection, ping } = connectTo(server.port, TIMEOUT_MS);
   await untilItAnswers(ping);
   const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
-  const failed = failure(() => runScript(connection, blockSubject, input));
+  const failed = failure(() => runScript(connection, blockSubject, input, String));
   await untilSent();
   pause(2 * TIMEOUT_MS);
   expect((await failed).outcome).toBe("not-executed");
@@ -346,7 +346,7 @@ test("nothing is sent once the time is up, where a script's text follows upon it
   });
   const { connection } = connectTo(proxy.port, timeoutMs);
   const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
-  const error = await failure(() => runScript(connection, blockSubject, input));
+  const error = await failure(() => runScript(connection, blockSubject, input, String));
   expect(error.outcome).toBe("unknown");
   proxy.heal();
   await new Promise((resolve) => setTimeout(resolve, timeoutMs));
@@ -360,7 +360,7 @@ test("a full server refuses without effect", async () => {
   closing.push(() => server.stop());
   const { connection } = connectTo(server.port);
   const input = { blocks: "blocks", subject: "alice", untilMs: Date.now() + 60_000 };
-  const error = await failure(() => runScript(connection, blockSubject, input));
+  const error = await failure(() => runScript(connection, blockSubject, input, String));
   expect(error.message).toContain("OOM");
   expect(error.outcome).toBe("not-executed");
 });
@@ -371,7 +371,8 @@ test("a script survives SCRIPT FLUSH", async () => {
   const { connection } = connectTo(server.port);
   const write = async () => {
     const blocks = uniquePrefix();
-    await runScript(connection, blockSubject, { blocks, subject: "alice", untilMs: Date.now() + 60_000 });
+    const input = { blocks, subject: "alice", untilMs: Date.now() + 60_000 };
+    await runScript(connection, blockSubject, input, String);
     return direct.exists(blocks);
   };
   expect(await write()).toBe(1);

@@ -34,6 +34,7 @@ test("a map is read from CLUSTER SLOTS; a server that leaves out its host is whe
       [0, 99, ["10.0.0.2", 6379, "id", []], ["10.0.0.9", 6379, "replica", []]],
       [100, 199, [null, 6380, "id", []]],
       [200, 200, ["", 6381, "id", []]],
+      [302, 302, ["?", 6382, "id", []]],
       [201, 300, ["2001:db8::1", 6379, "id", []]],
     ],
     "redis.example:7000",
@@ -50,11 +51,13 @@ test("a map is read from CLUSTER SLOTS; a server that leaves out its host is whe
     "2001:db8::1:6379",
     "redis.example:6380",
     "redis.example:6381",
+    "redis.example:6382",
   ]);
   expect(SlotMap.parse([], "x:1").isEmpty).toBe(true);
 });
 
 test("redirections are told from other errors", () => {
+  expect(redirectionOf(reply("MOVED 3999 ?:6381"), "h:1")).toEqual({ kind: "moved", address: "h:6381" });
   expect(redirectionOf(reply("MOVED 3999 10.0.0.2:6381"), "h:1")).toEqual({
     kind: "moved",
     address: "10.0.0.2:6381",

@@ -2,6 +2,16 @@ import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
+import {
+  asBytes,
+  asList,
+  asNumber,
+  asNumberOrNull,
+  asOneOf,
+  asText,
+  asTextOrNull,
+  asValues,
+} from "../redis/reply";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import type { Flush } from "./flush";
 import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
@@ -30,7 +40,9 @@ export type ConsumeOutcome =
  * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
  * entry where there is none.
  */
-export type ApplyOutcome = "applied" | "superseded" | "late";
+export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
+
+const APPLY_OUTCOMES = ["applied", "superseded", "late"] as const;
 
 /** A provider whose usage Firestore lacks, and since when (Unix time, milliseconds). */
 export interface DirtyProvider {
@@ -103,8 +115,7 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 export class RedisQuotaStore {
   private async isStranded(providerId: string, entry: StoredQuota | undefined): Promise<boolean> {
     if (entry === undefined || (entry.pending === 0 && entry.inFlight === 0)) return false;
-    const dirty = this.keys.dirty(providerId);
-    return (await this.redis.runFor(dirty, (redis) => redis.zscore(dirty, providerId))) === null;
+    return (await this.dirtySince(providerId)) === null;
   }
 
   private readonly reads: Batcher<string, QuotaEntry>;
@@ -162,13 +173,14 @@ export class RedisQuotaStore {
     dirtyKey: string,
     { untilMs, offset, count }: { readonly untilMs: number; readonly offset: number; readonly count: number },
   ): Promise<DirtyProvider[]> {
-    const reply = await this.redis.runFor(dirtyKey, (redis) =>
-      redis.zrange(dirtyKey, "-inf", String(untilMs), "BYSCORE", "LIMIT", offset, count, "WITHSCORES"),
-    );
-    return Array.from({ length: reply.length / 2 }, (_, i) => ({
-      providerId: String(reply[2 * i]),
-      sinceMs: Number(reply[2 * i + 1]),
-    }));
+    return this.redis.runFor(dirtyKey, async (redis) => {
+      const bounds = [dirtyKey, "-inf", String(untilMs)] as const;
+      const reply = asList(await redis.zrange(...bounds, "BYSCORE", "LIMIT", offset, count, "WITHSCORES"));
+      return Array.from({ length: reply.length / 2 }, (_, i) => ({
+        providerId: asText(reply[2 * i]),
+        sinceMs: asNumber(reply[2 * i + 1]),
+      }));
+    });
   }
 
   /**
@@ -180,15 +192,18 @@ export class RedisQuotaStore {
     const found: string[] = [];
     const key = this.keys.sampleCursor();
     // The cursor, and on a cluster the address of the master that it is of.
-    const stored = await this.redis.runFor(key, (redis) => redis.get(key));
+    const stored = await this.redis.runFor(key, (redis) => redis.get(key).then(asTextOrNull));
     let [cursor = "0", address = masters[0]!.address] = stored?.split(" ") ?? [];
     let at = masters.findIndex((master) => master.address === address);
     if (at < 0) [at, cursor] = [0, "0"];
     const fromStart = at === 0 && cursor === "0";
     for (let step = 0; step < MAX_SCAN_STEPS && found.length < count; step++) {
-      const [next, keys] = await masters[at]!.run((redis) =>
-        redis.scan(cursor, "MATCH", this.keys.allQuotas(), "COUNT", count, "TYPE", "string"),
-      );
+      const { next, keys } = await masters[at]!.run(async (redis) => {
+        const pattern = this.keys.allQuotas();
+        const reply = await redis.scan(cursor, "MATCH", pattern, "COUNT", count, "TYPE", "string");
+        const [next, keys] = asList(reply, 2);
+        return { next: asText(next), keys: asList(keys).map(asText) };
+      });
       // What else the pattern matches has ":q:" in somebody's subject or idempotency key.
       for (const each of keys) if (this.keys.isQuota(each)) found.push(this.keys.providerOf(each));
       cursor = next;
@@ -219,8 +234,10 @@ export class RedisQuotaStore {
   /** The last backfill of this data. */
   async lastBackfill(): Promise<BackfillRecord | undefined> {
     const key = this.keys.lastBackfill();
-    const record = await this.redis.runFor(key, (redis) => redis.get(key));
-    return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
+    return this.redis.runFor(key, async (redis) => {
+      const record = asTextOrNull(await redis.get(key));
+      return record === null ? undefined : (JSON.parse(record) as BackfillRecord);
+    });
   }
 
   /** Whether any provider has usage that Firestore lacks. */
@@ -228,7 +245,9 @@ export class RedisQuotaStore {
     const keys = this.keys.allDirty();
     const commands = this.redis.isCluster ? keys.map((key) => [key]) : [keys];
     const found = await Promise.allSettled(
-      commands.map((together) => this.redis.runFor(together[0]!, (redis) => redis.exists(...together))),
+      commands.map((together) =>
+        this.redis.runFor(together[0]!, (redis) => redis.exists(...together).then(asNumber)),
+      ),
     );
     // On a cluster one that is found says more than a server without an answer.
     if (found.some((each) => each.status === "fulfilled" && each.value > 0)) return true;
@@ -242,10 +261,12 @@ export class RedisQuotaStore {
       this.keys.allDirty().map(async (key) => {
         const [nowMs, count, [, oldest]] = await Promise.all([
           this.nowMs(key),
-          this.redis.runFor(key, (redis) => redis.zcard(key)),
-          this.redis.runFor(key, (redis) => redis.zrange(key, "0", "0", "WITHSCORES")),
+          this.redis.runFor(key, (redis) => redis.zcard(key).then(asNumber)),
+          this.redis.runFor(key, (redis) =>
+            redis.zrange(key, "0", "0", "WITHSCORES").then((reply) => asList(reply)),
+          ),
         ]);
-        return { count: Number(count), ageMs: oldest === undefined ? 0 : nowMs - Number(oldest) };
+        return { count, ageMs: oldest === undefined ? 0 : nowMs - asNumber(oldest) };
       }),
     );
     return {
@@ -259,21 +280,23 @@ export class RedisQuotaStore {
     const key = this.keys.quota(providerId);
     const [entry, ttlMs, since] = await Promise.all([
       this.entries.ask(providerId),
-      this.redis.runFor(key, (redis) => redis.pttl(key)),
-      this.redis.runFor(key, (redis) => redis.zscore(this.keys.dirty(providerId), providerId)),
+      this.redis.runFor(key, (redis) => redis.pttl(key).then(asNumber)),
+      this.dirtySince(providerId),
     ]);
     if (entry === undefined) return undefined;
     return {
       ...entry,
-      ttlMs: Number(ttlMs) < 0 ? undefined : Number(ttlMs),
-      dirtySinceMs: since === null ? undefined : Number(since),
+      ttlMs: ttlMs < 0 ? undefined : ttlMs,
+      dirtySinceMs: since ?? undefined,
     };
   }
 
   /** The time on the clock of the server that has a key, Unix ms. */
   async nowMs(key: string): Promise<number> {
-    const [seconds, microseconds] = await this.redis.runFor(key, (redis) => redis.time());
-    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+    return this.redis.runFor(key, async (redis) => {
+      const [seconds, microseconds] = asList(await redis.time(), 2);
+      return asNumber(seconds) * 1000 + Math.floor(asNumber(microseconds) / 1000);
+    });
   }
 
   /** The keys of the dirty indexes. */
@@ -283,21 +306,30 @@ export class RedisQuotaStore {
 
   private async readEntries(providerIds: readonly string[]): Promise<(StoredQuota | undefined)[]> {
     const keys = providerIds.map((id) => this.keys.quota(id));
-    const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
+    const entries = await this.redis.runFor(keys[0]!, (redis) =>
+      redis.mgetBuffer(...keys).then((reply) => asValues(reply, keys.length)),
+    );
     return entries.map(parseStoredQuota);
   }
 
+  private dirtySince(providerId: string): Promise<number | null> {
+    const key = this.keys.dirty(providerId);
+    return this.redis.runFor(key, (redis) => redis.zscore(key, providerId).then(asNumberOrNull));
+  }
+
   private async beginMany(providerIds: readonly string[]): Promise<(Flush | undefined)[]> {
-    const reply = (await runScript(this.redis, beginFlushes, {
-      keys: [
-        ...providerIds.map((id) => this.keys.quota(id)),
-        ...providerIds.map((id) => this.keys.dirty(id)),
-      ],
-      ttlMs: this.ttlMs(),
-      providerIds,
-    })) as number[];
+    const keys = [
+      ...providerIds.map((id) => this.keys.quota(id)),
+      ...providerIds.map((id) => this.keys.dirty(id)),
+    ];
+    const reply = await runScript(
+      this.redis,
+      beginFlushes,
+      { keys, ttlMs: this.ttlMs(), providerIds },
+      (numbers) => asList(numbers, 5 * providerIds.length).map(asNumber),
+    );
     return providerIds.map((providerId, i): Flush | undefined => {
-      const fields = reply.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
+      const fields = reply.slice(5 * i) as [number, number, number, number, number];
       const [flushId, amount, version, used, limit] = fields;
       if (flushId === 0) return undefined;
       const base = limit === NOT_KNOWN ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
@@ -318,13 +350,16 @@ export class RedisQuotaStore {
       records.push(this.keys.call(call.providerId, name));
       recorded.push(i + 1);
     }
-    const reply = await runScriptForBuffer(this.redis, consumeQuotas, {
+    const input = {
       missingLimit: this.options.missingLimit ?? -1,
       recordTtlMs: CALL_RECORD_TTL_MS,
       count: calls.length,
       calls: [...calls.map(({ cost }) => cost), ...recorded],
       keys: [...calls.map(({ providerId }) => this.keys.quota(providerId)), ...dirty, ...records],
-    });
+    };
+    const reply = await runScriptForBuffer(this.redis, consumeQuotas, input, (numbers) =>
+      asBytes(numbers, 16 * calls.length),
+    );
     return calls.map((_, i) => {
       const used = reply.readDoubleLE(16 * i);
       const limit = reply.readDoubleLE(16 * i + 8);
@@ -338,7 +373,7 @@ export class RedisQuotaStore {
     });
   }
 
-  private async runApply(
+  private runApply(
     providerId: string,
     snapshot: Omit<QuotaSnapshot, "quota"> & Quota,
   ): Promise<ApplyOutcome> {
@@ -346,7 +381,7 @@ export class RedisQuotaStore {
     const dirty = this.keys.dirty(providerId);
     const ttlMs = this.ttlMs(snapshot.limit === NO_DOCUMENT ? MIN_TTL_SECONDS : this.options.ttlSeconds);
     const input = { entry, dirty, ttlMs, providerId, ...snapshot };
-    return (await runScript(this.redis, applySnapshot, input)) as ApplyOutcome;
+    return runScript(this.redis, applySnapshot, input, (outcome) => asOneOf(APPLY_OUTCOMES, outcome));
   }
 
   private ttlMs(seconds = this.options.ttlSeconds): number {

@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import type { Keys } from "../redis/keys";
 import { blockSubject, resetSubject, takeLimit, takeLimits } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
+import { asBytes, asOneOf, UnexpectedReplyError } from "../redis/reply";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import { decide, type Decision, type RateLimitRequest } from "./decision";
 import {
@@ -97,14 +98,14 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
   async reset(limits: SubjectLimits, subject: string): Promise<void> {
     const [blocks, ...hashes] = this.keysOf(limits, this.bucketOf(subject));
     await this.change(limits, subject, () =>
-      runScript(this.redis, resetSubject, { blocks: blocks!, hashes, subject }),
+      runScript(this.redis, resetSubject, { blocks: blocks!, hashes, subject }, asNothing),
     );
   }
 
   async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
     const blocks = this.keys.blocks(this.bucketOf(subject), limits.policy);
     await this.change(limits, subject, () =>
-      runScript(this.redis, blockSubject, { blocks, subject, untilMs: Math.ceil(untilMs) }),
+      runScript(this.redis, blockSubject, { blocks, subject, untilMs: Math.ceil(untilMs) }, asNothing),
     );
   }
 
@@ -122,7 +123,9 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
       for (const { subject } of requests) args.push(subject);
       args.push(...repeated);
     }
-    return runScriptForBuffer(this.redis, script, { hashes, groups: args });
+    return runScriptForBuffer(this.redis, script, { hashes, groups: args }, (reply) =>
+      asNumbersOf(groups, reply),
+    );
   }
 
   private deal(groups: readonly RequestGroup[], reply: Buffer, askedMs: number): void {
@@ -231,6 +234,21 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
     }
     return known;
   }
+}
+
+const asNothing = (reply: unknown) => asOneOf([null], reply);
+
+/** The numbers of these groups, as many as {@link RedisRateLimitStore} reads. */
+function asNumbersOf(groups: readonly RequestGroup[], reply: unknown): Buffer {
+  const numbers = asBytes(reply);
+  let bytes = BYTES_PER_NUMBER;
+  for (const { limits, requests } of groups) {
+    if (numbers.length < bytes + BYTES_PER_NUMBER)
+      throw new UnexpectedReplyError("a number for each record", reply);
+    const blocks = numbers.readDoubleLE(bytes) === 1 ? requests.length : 0;
+    bytes += BYTES_PER_NUMBER * (1 + blocks + limits.limits.length * (1 + 2 * requests.length));
+  }
+  return asBytes(numbers, bytes);
 }
 
 function memoryKey({ policy, shape }: SubjectLimits, subject: string): string {

@@ -165,8 +165,8 @@ export class RedisCluster implements RedisServers {
     const others = [...this.nodes].filter(([, node]) => node !== failed);
     for (const [address, node] of others.sort(() => Math.random() - 0.5)) {
       try {
-        const reply = await node.run((redis) => redis.cluster("SLOTS"));
-        if (before === this.slots) this.adopt(SlotMap.parse(reply, address));
+        const slots = await node.run(async (redis) => SlotMap.parse(await redis.cluster("SLOTS"), address));
+        if (before === this.slots) this.adopt(slots);
         return;
       } catch (error) {
         if (before !== this.slots) return;
@@ -175,10 +175,11 @@ export class RedisCluster implements RedisServers {
     }
     // What the configured address leads to may have changed, and secrets too.
     const entrance = (this.entrance ??= this.connect(this.options, this.credentials));
-    const reply = await entrance.run((redis) => redis.cluster("SLOTS"));
-    if (before !== this.slots) return;
-    const { host, port } = await this.credentials.current();
-    this.adopt(SlotMap.parse(reply, `${host}:${port}`));
+    const slots = await entrance.run(async (redis) => {
+      const { host, port } = await this.credentials.current();
+      return SlotMap.parse(await redis.cluster("SLOTS"), `${host}:${port}`);
+    });
+    if (before === this.slots) this.adopt(slots);
   }
 
   private adopt(slots: SlotMap): void {

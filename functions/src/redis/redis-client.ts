@@ -1,5 +1,7 @@
 import { Redis, type AbstractConnector, type RedisOptions } from "ioredis";
 
+import { UnexpectedReplyError } from "./reply";
+
 /** ioredis's words for a command without a reply after `commandTimeout`. */
 export const TIMED_OUT = "Command timed out";
 
@@ -21,7 +23,13 @@ export class RedisClient extends Redis {
 
   override sendCommand(...args: Parameters<Redis["sendCommand"]>): unknown {
     const [command] = args;
-    const { reject } = command;
+    const { resolve, reject } = command;
+    // The first reply on a connection: a server that is no Redis is never sent anything that it could seem to do.
+    if (command.name === "info")
+      command.resolve = (reply) =>
+        String(reply).includes("redis_version:")
+          ? resolve(reply)
+          : reject(new UnexpectedReplyError("INFO", reply));
     command.reject = (error) => {
       if (error.message !== TIMED_OUT) return reject(error);
       // Between timers and this, the event loop reads.

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 
 import { RedisUnavailableError } from "./connection";
 import type { RedisServers } from "./redis-servers";
+import { asList, asNumber, asOneOf, asText } from "./reply";
 
 /**
  * What a Redis server says of itself (INFO). Sizes are in bytes; a limit of 0 is none. Of a cluster, sizes and counts
@@ -68,7 +69,7 @@ export class RedisProbe {
   async seenFrom(): Promise<string | undefined> {
     try {
       const [first] = await this.redis.masters();
-      const client = String(await first!.run((redis) => redis.client("INFO")));
+      const client = await first!.run((redis) => redis.client("INFO").then(asText));
       return /\baddr=(\S+)/.exec(client)?.[1];
     } catch (error) {
       if (error instanceof RedisUnavailableError && error.outcome === "not-executed") return undefined;
@@ -80,7 +81,7 @@ export class RedisProbe {
   async pingMs(): Promise<number> {
     const times = await this.ofEach(async (redis) => {
       const startedMs = performance.now();
-      await redis.ping();
+      asOneOf(["PONG"], await redis.ping());
       return performance.now() - startedMs;
     });
     return Math.max(...times);
@@ -90,15 +91,15 @@ export class RedisProbe {
   async clockAheadMs(): Promise<number> {
     const ahead = await this.ofEach(async (redis) => {
       const sentMs = Date.now();
-      const [seconds, microseconds] = await redis.time();
-      return Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + Date.now()) / 2;
+      const [seconds, microseconds] = asList(await redis.time(), 2);
+      return asNumber(seconds) * 1000 + asNumber(microseconds) / 1000 - (sentMs + Date.now()) / 2;
     });
     return ahead.reduce((one, other) => (Math.abs(other) > Math.abs(one) ? other : one));
   }
 
   /** Runs a Lua script, as every decision is one. */
   async runLua(): Promise<void> {
-    await this.ofEach((redis) => redis.eval("return 1", 0));
+    await this.ofEach((redis) => redis.eval("return 1", 0).then((reply) => asOneOf([1], reply)));
   }
 
   private async ofEach<T>(command: (redis: Redis) => Promise<T>): Promise<T[]> {
@@ -106,7 +107,8 @@ export class RedisProbe {
   }
 }
 
-function parseInfo(text: string): RedisInfo {
+/** Reads a server's reply to INFO. */
+export function parseInfo(text: string): RedisInfo {
   const fields = new Map<string, string>();
   for (const line of text.split("\r\n")) {
     const colon = line.indexOf(":");
@@ -117,7 +119,8 @@ function parseInfo(text: string): RedisInfo {
   return {
     masters: 1,
     version: fields.get("redis_version") ?? "unknown",
-    topology: fields.get("redis_mode") ?? "standalone",
+    // Valkey names its mode so.
+    topology: fields.get("redis_mode") ?? fields.get("server_mode") ?? "standalone",
     role: fields.get("role") ?? "unknown",
     uptimeSeconds: number("uptime_in_seconds"),
     usedMemoryBytes: number("used_memory"),

@@ -27,45 +27,49 @@ export type ScriptInput<D extends ScriptDefinition> = Readonly<Record<D["keys"][
 /**
  * Runs a Lua script by its SHA-1; a server that does not know it (a new one, or after SCRIPT FLUSH) is sent the text.
  *
- * @throws RedisUnavailableError as {@link RedisServers.runFor}.
+ * @param decode checks the reply, as no type does, and throws UnexpectedReplyError
+ * @throws RedisUnavailableError as {@link RedisServers.runFor}, and for a reply that is not as expected
  */
-export function runScript<D extends ScriptDefinition>(
+export function runScript<D extends ScriptDefinition, T>(
   servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
-): Promise<unknown> {
-  return run(servers, script, input, "evalsha", "eval") as Promise<unknown>;
+  decode: (reply: unknown) => T,
+): Promise<T> {
+  return run(servers, script, input, decode, "evalsha", "eval");
 }
 
 /** {@link runScript} for a script that returns one string of packed numbers: cheaper to decode than an array of them. */
-export function runScriptForBuffer<D extends ScriptDefinition>(
+export function runScriptForBuffer<D extends ScriptDefinition, T>(
   servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
-): Promise<Buffer> {
-  return run(servers, script, input, "evalshaBuffer", "evalBuffer") as Promise<Buffer>;
+  decode: (reply: unknown) => T,
+): Promise<T> {
+  return run(servers, script, input, decode, "evalshaBuffer", "evalBuffer");
 }
 
 type Eval = (script: string, keysAndArgs: readonly (string | number)[]) => Promise<unknown>;
 type Evals = Readonly<Record<"evalsha" | "eval" | "evalshaBuffer" | "evalBuffer", Eval>>;
 
-async function run<D extends ScriptDefinition>(
+async function run<D extends ScriptDefinition, T>(
   servers: RedisServers,
   script: D,
   input: ScriptInput<D>,
+  decode: (reply: unknown) => T,
   bySha1: keyof Evals,
   byText: keyof Evals,
-): Promise<unknown> {
+): Promise<T> {
   const startedMs = performance.now();
   const call = keysAndArgs(script, input);
   const [, key] = call as [keys: number, key: string];
   // ioredis takes arrays in place of arguments, and has commands that return buffers; its types have neither.
   const evals = (redis: Redis) => redis as unknown as Evals;
   try {
-    return await servers.runFor(key, (redis) => evals(redis)[bySha1](script.sha1, call));
+    return await servers.runFor(key, (redis) => evals(redis)[bySha1](script.sha1, call).then(decode));
   } catch (error) {
     if (!(error instanceof RedisUnavailableError && error.cause.message.startsWith("NOSCRIPT"))) throw error;
-    return servers.runFor(key, (redis) => evals(redis)[byText](script.source, call), startedMs);
+    return servers.runFor(key, (redis) => evals(redis)[byText](script.source, call).then(decode), startedMs);
   }
 }
 

@@ -3,6 +3,7 @@ import { RedisUnavailableError } from "./connection";
 import type { Keys } from "./keys";
 import { addCounts } from "./lua.generated";
 import type { RedisServers } from "./redis-servers";
+import { asOneOf, UnexpectedReplyError } from "./reply";
 import { runScript } from "./script";
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -71,13 +72,9 @@ export class SharedCounts {
     if (counts.length === 0) return;
     this.unsent = new Counters();
     try {
-      await runScript(this.redis, addCounts, {
-        hour: this.keys.counts(this.hour()),
-        ttlMs: TTL_MS,
-        maxFields: MAX_FIELDS,
-        lagMaxMs: sent.lagMaxMs,
-        counts,
-      });
+      const hour = this.keys.counts(this.hour());
+      const input = { hour, ttlMs: TTL_MS, maxFields: MAX_FIELDS, lagMaxMs: sent.lagMaxMs, counts };
+      await runScript(this.redis, addCounts, input, (reply) => asOneOf([1], reply));
     } catch (error) {
       // That Redis is away is logged by those whom it concerns.
       if (error instanceof RedisUnavailableError && error.outcome === "not-executed") this.unsent.add(sent);
@@ -86,7 +83,7 @@ export class SharedCounts {
 
   private async read(hour: number): Promise<Counters> {
     const key = this.keys.counts(hour);
-    return parseCounts(await this.redis.runFor(key, (redis) => redis.hgetall(key)));
+    return this.redis.runFor(key, async (redis) => parseCounts(await redis.hgetall(key)));
   }
 
   private hour(): number {
@@ -109,6 +106,8 @@ function namedCounts(counted: Counters): (string | number)[] {
 }
 
 function parseCounts(fields: Readonly<Record<string, string>>): Counters {
+  // ioredis makes an object of a list, and passes on anything else.
+  if (typeof fields !== "object") throw new UnexpectedReplyError("fields", fields);
   const counters = new Counters();
   for (const name of [...SUMS, "lagMaxMs"] as const) counters[name] = Number(fields[name] ?? 0);
   for (const [name, count] of Object.entries(fields)) {

@@ -1,3 +1,5 @@
+import { asList, asNumber, asTextOrNull } from "./reply";
+
 /** What a server of a cluster replies instead of an answer: whom to ask, or to ask again. */
 export type Redirection =
   { readonly kind: "moved" | "ask"; readonly address: string } | { readonly kind: "try-again" };
@@ -15,9 +17,13 @@ export function redirectionOf({ name, message }: Error, askedAddress: string): R
   };
 }
 
-/** Servers leave their host out where they do not know by which name they are reached. */
+/**
+ * Servers leave their host out where they do not know by which name they are reached, or say "?" where they are to
+ * announce a host name and have none: both mean the address that was asked.
+ */
 function addressFrom(host: string | null, port: string | number, askedAddress: string): string {
-  return `${host || askedAddress.slice(0, askedAddress.lastIndexOf(":"))}:${port}`;
+  const isKnown = host !== null && host !== "" && host !== "?";
+  return `${isKnown ? host : askedAddress.slice(0, askedAddress.lastIndexOf(":"))}:${port}`;
 }
 
 /** Which masters of a cluster have which slots; a master is named by its address, `host:port`. */
@@ -31,9 +37,11 @@ export class SlotMap {
    */
   static parse(reply: unknown, askedAddress: string): SlotMap {
     const slots = new SlotMap();
-    for (const [first, last, [host, port]] of reply as [number, number, [string | null, number]][]) {
-      const address = addressFrom(host, port, askedAddress);
-      for (let slot = first; slot <= last; slot++) slots.owners[slot] = address;
+    for (const range of asList(reply)) {
+      const [first, last, master] = asList(range);
+      const [host, port] = asList(master);
+      const address = addressFrom(asTextOrNull(host), asNumber(port), askedAddress);
+      for (let slot = asNumber(first); slot <= asNumber(last); slot++) slots.owners[slot] = address;
     }
     return slots;
   }

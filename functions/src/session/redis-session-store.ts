@@ -2,6 +2,7 @@ import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
 import { applySession, destroySession, touchSession, writeSession } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
+import { asList, asNumber, asOneOf, asText, asValues } from "../redis/reply";
 import { runScript } from "../redis/script";
 import { destroyedForMs, type SessionSnapshot, type UnstoredSession } from "./session";
 import type { SessionData } from "./session-data";
@@ -28,7 +29,9 @@ export type TouchOutcome =
  * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
  * entry where there is none.
  */
-export type ApplyOutcome = "applied" | "superseded" | "late";
+export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
+
+const APPLY_OUTCOMES = ["applied", "superseded", "late"] as const;
 
 /** So many reads travel as one: sessions are large. */
 const BATCH = 16;
@@ -61,13 +64,13 @@ export class RedisSessionStore {
    *
    * @param how `anew` if the caller has just set the session: its life is what the snapshot says, whatever touches gave
    */
-  async apply(
+  apply(
     sessionId: string,
     { state, version, asOfMs }: SessionSnapshot,
     { anew = false }: { readonly anew?: boolean } = {},
   ): Promise<ApplyOutcome> {
     const alive = typeof state === "object";
-    return (await runScript(this.redis, applySession, {
+    const input = {
       entry: this.keys.session(sessionId),
       version,
       asOfMs,
@@ -75,37 +78,38 @@ export class RedisSessionStore {
       anew: anew ? 1 : 0,
       goneMs: state === "destroyed" ? this.destroyedMs : ABSENT_MS,
       json: alive ? JSON.stringify(state.data) : "",
-    })) as ApplyOutcome;
+    };
+    return runScript(this.redis, applySession, input, (outcome) => asOneOf(APPLY_OUTCOMES, outcome));
   }
 
   /** Writes a session that Redis alone holds; false if it was destroyed. */
   async write(sessionId: string, data: SessionData, ttlMs: number): Promise<boolean> {
     const entry = this.keys.session(sessionId);
     const json = JSON.stringify(data);
-    return (await runScript(this.redis, writeSession, { entry, ttlMs, json })) === 1;
+    const written = await runScript(this.redis, writeSession, { entry, ttlMs, json }, (reply) =>
+      asOneOf([0, 1], reply),
+    );
+    return written === 1;
   }
 
   /** Prolongs the life of a session to so many milliseconds from now; never shortens it. */
-  async touch(sessionId: string, ttlMs: number): Promise<TouchOutcome> {
+  touch(sessionId: string, ttlMs: number): Promise<TouchOutcome> {
     const entry = this.keys.session(sessionId);
-    const reply = (await runScript(this.redis, touchSession, { entry, ttlMs })) as
-      [] | [0] | [1, storedMs: number, version: number, json: string];
-    if (reply[0] === undefined) return { kind: "miss" };
-    if (reply[0] === 0) return { kind: "none" };
-    const [, storedMs, version, json] = reply;
-    const unstored = json === "" ? undefined : { data: JSON.parse(json) as SessionData, version };
-    return { kind: "touched", storedMs, unstored };
+    return runScript(this.redis, touchSession, { entry, ttlMs }, toTouchOutcome);
   }
 
   /** Destroys a session that Redis alone holds. */
   async destroy(sessionId: string): Promise<void> {
     const entry = this.keys.session(sessionId);
-    await runScript(this.redis, destroySession, { entry, goneMs: this.destroyedMs });
+    const goneMs = this.destroyedMs;
+    await runScript(this.redis, destroySession, { entry, goneMs }, (reply) => asOneOf([1], reply));
   }
 
   private async readMany(sessionIds: readonly string[]): Promise<SessionEntry[]> {
     const keys = sessionIds.map((id) => this.keys.session(id));
-    const entries = await this.redis.runFor(keys[0]!, (redis) => redis.mgetBuffer(...keys));
+    const entries = await this.redis.runFor(keys[0]!, (redis) =>
+      redis.mgetBuffer(...keys).then((reply) => asValues(reply, keys.length)),
+    );
     return entries.map((buffer): SessionEntry => {
       const entry = parseStoredSession(buffer);
       if (entry === undefined) return { kind: "miss" };
@@ -118,4 +122,15 @@ export class RedisSessionStore {
   private get destroyedMs(): number {
     return destroyedForMs(this.options.ttlSeconds);
   }
+}
+
+function toTouchOutcome(reply: unknown): TouchOutcome {
+  const fields = asList(reply);
+  if (fields.length === 0) return { kind: "miss" };
+  if (asNumber(fields[0]) === 0) return { kind: "none" };
+  const [, storedMs, version, text] = asList(reply, 4);
+  const json = asText(text);
+  const unstored =
+    json === "" ? undefined : { data: JSON.parse(json) as SessionData, version: asNumber(version) };
+  return { kind: "touched", storedMs: asNumber(storedMs), unstored };
 }
