@@ -112,9 +112,10 @@ describe("AUTH", () => {
   test("host and port may be secrets too, and the password one of a certain version", async () => {
     const password = newPassword();
     const { server } = await serverWithPassword(password);
-    secretManager.add("projects/p/secrets/host", "127.0.0.1\n");
-    secretManager.add("projects/p/secrets/port", `${server.port}`);
-    secretManager.add(AUTH, password);
+    // As editors and shells of Windows leave them.
+    secretManager.add("projects/p/secrets/host", "\uFEFF127.0.0.1\r\n");
+    secretManager.add("projects/p/secrets/port", ` ${server.port} \n`);
+    secretManager.add(AUTH, `\uFEFF${password} \r\n`);
     secretManager.add(AUTH, "a newer one");
     const { ping } = connectTo({
       host: secret("REDIS_HOST", "projects/p/secrets/host"),
@@ -316,7 +317,7 @@ describe("TLS", () => {
 
   test("with the authority from a secret, and AUTH", async () => {
     const { settings } = await serverWith(ours);
-    secretManager.add(CA, ours.ca);
+    secretManager.add(CA, `\uFEFF${ours.ca}\r\n`);
     const { ping } = connectTo({ ...settings, ca: CA_SECRET });
     expect(await ping()).toBe("PONG");
   });

@@ -130,8 +130,8 @@ export class Credentials {
 
   private toAccess(values: readonly string[]): Access {
     const valueOf = (secret: Secret, expected: string, pattern: RegExp): string => {
-      // What is piped into gcloud often ends with a line feed.
-      const value = values[this.secrets.indexOf(secret)]!.replace(/[\r\n]+$/, "");
+      // What is piped into gcloud often ends with a line feed, and a file of Windows begins with a byte order mark.
+      const value = values[this.secrets.indexOf(secret)]!.trim();
       if (!pattern.test(value)) throw new InvalidSecretError(secret, expected);
       return value;
     };
