@@ -16,8 +16,11 @@ const project = (name, settings = {}) => ({
   ...settings,
 });
 
+const LOW_PRIORITY = "<rootDir>/tests/harness/low-priority.ts";
+
 /** What the tests of a project need that run against Google's Firestore emulator. */
 const withGoogle = {
+  setupFiles: [LOW_PRIORITY],
   setupFilesAfterEnv: ["<rootDir>/tests/harness/skip-without-google.ts"],
   globalSetup: "<rootDir>/tests/harness/google-setup.ts",
   globalTeardown: "<rootDir>/tests/harness/google-teardown.ts",
@@ -25,8 +28,11 @@ const withGoogle = {
 
 export default {
   projects: [
-    project("unit"),
-    project("emulator-firestore", process.env.FRQ_EMULATORS === "official" ? withGoogle : {}),
+    project("unit", { setupFiles: [LOW_PRIORITY] }),
+    project(
+      "emulator-firestore",
+      process.env.FRQ_EMULATORS === "official" ? withGoogle : { setupFiles: [LOW_PRIORITY] },
+    ),
     project("google", withGoogle),
     project("redis", {
       setupFiles: ["<rootDir>/tests/harness/quiet-requests.ts"],
@@ -53,5 +59,5 @@ export default {
       globalTeardown: "<rootDir>/tests/harness/kit-teardown.ts",
     }),
   ],
-  testTimeout: 30_000, // Jest ignores it in a project
+  testTimeout: 120_000, // for a busy machine; Jest ignores it in a project
 };

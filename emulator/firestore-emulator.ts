@@ -13,7 +13,7 @@ import {
 } from "./firebase-tools.ts";
 
 const MAIN = join(import.meta.dirname, "firestore", "main.ts");
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 3_000;
 
 /** Runs the stand-in Firestore, as a process of its own, where the CLI would run Google's emulator. */

@@ -14,7 +14,7 @@ import {
 } from "./emulated-project.ts";
 import { type EmulatedCodebase, type EmulatedInstance, writeParams, writeProjectDir } from "./project-dir.ts";
 
-const START_TIMEOUT_MS = 90_000;
+const START_TIMEOUT_MS = 240_000;
 const OFFICIAL_START_TIMEOUT_MS = 300_000; // includes a download
 /** What the CLI is to do besides. */
 const ADDITIONS = ["take-params.ts", "extension-tasks.ts"].map(
@@ -106,7 +106,7 @@ export class FirebaseEmulators extends EmulatedProject {
 /**
  * Starts the product in the Firebase emulators, on free ports, and waits until its functions are loaded.
  *
- * @throws Error with the CLI's output when that fails or takes longer than 90 s
+ * @throws Error with the CLI's output when that fails or takes longer than 4 minutes
  *
  * @example
  * const redis = await startRedis();

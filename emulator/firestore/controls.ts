@@ -62,7 +62,7 @@ export class DeliveryControls {
   }
 
   /** Waits until nothing is under way, except what is on hold. */
-  async idle(timeoutMs = 25_000): Promise<void> {
+  async idle(timeoutMs = 100_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
       const { pending, held } = await this.stats();

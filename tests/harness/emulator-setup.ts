@@ -1,5 +1,6 @@
 import { startTestEmulators } from "./start-test-emulators.ts";
+import { setUpInBackground } from "./started.ts";
 
-export default async function setUp(): Promise<void> {
-  await startTestEmulators("emulator", "extension");
+export default function setUp(): void {
+  setUpInBackground("emulator", () => startTestEmulators("emulator", "extension"));
 }

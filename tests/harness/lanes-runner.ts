@@ -1,14 +1,22 @@
 import TestRunner, { type Config, type TestRunnerContext } from "jest-runner";
+import { untilSetUp } from "./started.ts";
 
 type RunTests = TestRunner["runTests"];
 type Test = Parameters<RunTests>[0][number];
 
-/** The projects of the lane whose tests mostly wait: for emulators, and for a cluster to elect a master. */
-const WAITING = ["emulator", "emulator-kit", "cluster"];
+/**
+ * The projects that share what serves few tests at a time, by lane. The first lane mostly waits: for a cluster to elect
+ * a master, and for emulators, which start while the cluster's tests run.
+ */
+const LANES = [
+  ["cluster", "emulator", "emulator-kit"],
+  ["redis", "browser"],
+];
 
 /**
- * Runs all projects in two lanes beside each other, and the files of a lane one after the other, as many share what
- * serves few at a time. In processes of their own, so that what a failed test leaves open cannot keep Jest from ending.
+ * Runs the lanes concurrently, and the files of a lane one after the other. All other projects are a lane of their own,
+ * which has a low priority (low-priority.ts). Tests run in child processes, so that what a failed test leaves open
+ * cannot keep Jest from ending.
  */
 export default class LanesRunner extends TestRunner {
   constructor(globalConfig: Config.GlobalConfig, context: TestRunnerContext) {
@@ -16,10 +24,19 @@ export default class LanesRunner extends TestRunner {
   }
 
   override async runTests(...[tests, watcher, options]: Parameters<RunTests>): Promise<void> {
-    const run = async (lane: Test[]) => {
-      if (lane.length > 0) await super.runTests(lane, watcher, { ...options, serial: false });
+    const run = async (lane: readonly string[]) => {
+      for (const project of lane) {
+        const files = tests.filter((test) => projectOf(test) === project);
+        if (files.length === 0) continue;
+        await untilSetUp(project);
+        await super.runTests(files, watcher, { ...options, serial: false });
+      }
     };
-    const isWaiting = ({ context: { config } }: Test) => WAITING.includes(config.displayName!.name);
-    await Promise.all([run(tests.filter(isWaiting)), run(tests.filter((test) => !isWaiting(test)))]);
+    const others = new Set(tests.map(projectOf).filter((project) => !LANES.flat().includes(project)));
+    await Promise.all([...LANES, [...others]].map(run));
   }
+}
+
+function projectOf({ context: { config } }: Test): string {
+  return config.displayName!.name;
 }

@@ -9,7 +9,7 @@ const POLL_MS = 20;
  */
 export async function waitFor<T>(
   predicate: () => T | Promise<T>,
-  { timeoutMs = 10_000, what }: { timeoutMs?: number; what: string },
+  { timeoutMs = 30_000, what }: { timeoutMs?: number; what: string },
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = Date.now() + timeoutMs;
   let failure: unknown;
