@@ -141,6 +141,8 @@ export interface Names {
   readonly whole: string;
   /** Path before the paths of its fields; none by default. */
   readonly prefix?: string;
+  /** Fields whose values, or the elements of them, may be secrets. Messages redact them. */
+  readonly redacted?: readonly string[];
 }
 
 /** Parses a value with a schema. Returns the output, or one validation message per problem. */
@@ -166,7 +168,10 @@ function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unkn
     (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
     input,
   );
-  return validationMessage(pathOf(keys, names), message, formatValue(received));
+  const field = keys.findLast((key) => typeof key === "string");
+  const isRedacted = field !== undefined && names.redacted?.includes(field);
+  const got = (isRedacted ? formatRedacted : formatValue)(received);
+  return validationMessage(pathOf(keys, names), message, got);
 }
 
 function pathOf(keys: readonly PropertyKey[], { whole, prefix = "" }: Names): string {

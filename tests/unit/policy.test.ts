@@ -147,7 +147,7 @@ test.each<[string, unknown, RegExp]>([
   [
     "a subject overridden twice",
     [{ ...POLICY, overrides: [{ subject: "a" }, { subject: "a" }] }],
-    /^Expected `policies\[0\]\.overrides` to be overrides of different subjects; got \[/,
+    /^Expected `policies\[0\]\.overrides` to be overrides of different subjects; got an array\.$/,
   ],
   [
     "a block until no time",
@@ -253,4 +253,18 @@ test.each(["__proto__", "constructor", "toString"])("a policy may be named %s an
   const policies = new Map(parsePolicies(JSON.stringify([{ ...POLICY, name }])).map((p) => [p.name, p]));
   expect(policies.get(name)).toMatchObject({ name, by: "uid" });
   expect(({} as Record<string, unknown>)["by"]).toBeUndefined();
+});
+
+test.each([
+  ["an over-long subject", [{ subject: "sk_live_".repeat(40) }]],
+  ["a subject with a control character", [{ subject: "sk_live_1\n" }]],
+  ["a subject that is an object", [{ subject: { key: "sk_live_1" } }]],
+  ["a subject instead of an override", ["sk_live_1"]],
+  ["a subject instead of overrides", "sk_live_1"],
+  ["subjects by name", { sk_live_1: [5] }],
+  ["a subject twice", [{ subject: "sk_live_1" }, { subject: "sk_live_1" }]],
+])("an error does not show %s, which may be an API key", (_, overrides) => {
+  const problems = problemsOf([{ ...POLICY, overrides }]);
+  expect(problems).not.toEqual([]);
+  expect(problems.join()).not.toContain("sk_live_");
 });

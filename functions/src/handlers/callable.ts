@@ -13,7 +13,7 @@ export function parseInput<Schema extends v.GenericSchema>(
   schema: Schema,
   data: unknown,
 ): v.InferOutput<Schema> {
-  const result = parse(schema, data, { whole: "data" });
+  const result = parse(schema, data, { whole: "data", redacted: ["subject"] });
   if ("output" in result) return result.output;
   throw new HttpsError("invalid-argument", result.problems.join(" "));
 }

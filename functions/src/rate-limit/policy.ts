@@ -172,6 +172,9 @@ const policiesSchema = v.pipe(
   v.check((policies) => isEachOnce(policies, ({ name }) => name), "policies with different names"),
 );
 
+/** A subject may be an API key. */
+const REDACTED = ["subject", "overrides"];
+
 function isEachOnce<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
   return new Set(items.map(keyOf)).size === items.length;
 }
@@ -234,7 +237,7 @@ export function parsePolicies(json: string, source = "policies"): Policy[] {
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
 export function checkPolicies(input: unknown, source = "policies"): Policy[] {
-  const result = parse(policiesSchema, input, { whole: source, prefix: source });
+  const result = parse(policiesSchema, input, { whole: source, prefix: source, redacted: REDACTED });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
   return result.output.map(compile);
 }
@@ -245,7 +248,7 @@ export function checkPolicies(input: unknown, source = "policies"): Policy[] {
  * @throws InvalidPolicies with the path of each bad field, what it got and what is valid.
  */
 export function checkPolicy(name: string, fields: Readonly<Record<string, unknown>>): Policy {
-  const result = parse(policySchema, { ...fields, name }, { whole: "policy" });
+  const result = parse(policySchema, { ...fields, name }, { whole: "policy", redacted: REDACTED });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
   return compile(result.output);
 }

@@ -151,7 +151,7 @@ function unknownPolicy(name: string): InvalidRateLimitCallError {
 }
 
 function limitsOf(policy: Policy, subject: string): SubjectLimits {
-  if (!CALLERS_NAME.test(subject)) {
+  if (typeof subject !== "string" || !CALLERS_NAME.test(subject)) {
     throw new InvalidRateLimitCallError("subject", subject, SUBJECT);
   }
   return policy.overrides.get(subject) ?? policy.limits;

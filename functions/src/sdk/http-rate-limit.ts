@@ -3,33 +3,58 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision } from "../rate-limit/decision";
 import { rateLimitFields } from "../rate-limit/http-fields";
 import { CallerUnknownError, clientIp, subjectOf } from "../rate-limit/subject";
-import type { RateLimitOptions } from "./with-rate-limit";
+import { isFaultOfRequest, type RateLimitOptions } from "./with-rate-limit";
 
 /**
- * Express middleware that lets requests within a rate limit pass. Works with any framework whose requests and responses
- * are Node's own.
+ * Express middleware that only passes requests within a rate limit on. Works with any framework whose requests and
+ * responses are Node's own.
  *
- * Each response gets the fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10). A refusal
- * is answered 429, or 503 if Redis gave no answer and the policy's `onRedisFailure` is `closed`, with `Retry-After` and
- * a problem document (RFC 9457); 401 if the policy limits by something that a plain request does not show: a policy by
- * uid, app or subject needs the option `subject`. Other errors go to `next`.
+ * Each response has the fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10). The
+ * middleware answers requests that it does not pass on with a problem document (RFC 9457):
+ *
+ * - 429 with `Retry-After` if the rate limit denies the request
+ * - 503 with `Retry-After` if Redis is unavailable and the policy's `onRedisFailure` is `closed`
+ * - 401 if the policy limits by something that a plain request does not show: a policy by uid or app needs the option
+ *   `subject`
+ * - 400 if the option `subject` or `cost` returns an invalid value for the request
+ *
+ * Other errors go to `next`. CORS preflights are passed on and not counted. A response that was sent in the meantime is
+ * left as it is.
  *
  * @example
- * app.use("/api", rateLimitMiddleware({ limiter, policy: "api" }));
+ * app.use("/api", cors(), rateLimitMiddleware({ limiter, policy: "api" }));
  */
 export function rateLimitMiddleware<Request extends IncomingMessage>(
   options: RateLimitOptions<Request>,
 ): (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void {
   return (request, response, next) => {
-    decideRequest(request, response, options).then((allowed) => {
-      if (allowed) next();
-    }, next);
+    if (isPreflight(request)) {
+      next();
+      return;
+    }
+    // `next` runs the rest of the app, whose errors must not become rejections of this promise.
+    decideRequest(request, response, options).then(
+      (allowed) => {
+        if (allowed) queueMicrotask(() => passOn(next));
+      },
+      (error: unknown) => queueMicrotask(() => next(error)),
+    );
   };
 }
 
+/** Passes an error that `next` throws to the error handlers, as Express does for synchronous middleware. */
+function passOn(next: (error?: unknown) => void): void {
+  try {
+    next();
+  } catch (error) {
+    next(error);
+  }
+}
+
 /**
- * A handler of `onRequest` that is only called for requests within a rate limit; refusals are answered as by
- * {@link rateLimitMiddleware}.
+ * Wraps a handler of `onRequest`, which is only called for requests within a rate limit. Other requests are answered as
+ * by {@link rateLimitMiddleware}. All requests are counted; with the `cors` option of `onRequest`, preflights are
+ * answered before.
  *
  * @example
  * export const webhook = onRequest(withHttpRateLimit(receive, { limiter, policy: "webhook" }));
@@ -39,36 +64,80 @@ export function withHttpRateLimit<Request extends IncomingMessage, Response exte
   options: RateLimitOptions<Request>,
 ): (request: Request, response: Response) => Promise<void> {
   return async (request, response) => {
-    if (await decideRequest(request, response, options)) await handler(request, response);
+    if (!(await decideRequest(request, response, options))) return;
+    try {
+      await handler(request, response);
+    } catch (error) {
+      // The response cannot become an error any more. Its client must not wait for the rest.
+      if (response.headersSent && !response.writableEnded) response.destroy();
+      throw error;
+    }
   };
 }
 
+/** Whether the request is allowed and its response still open. */
 async function decideRequest<Request extends IncomingMessage>(
   request: Request,
   response: ServerResponse,
-  { limiter, policy: policyName, subject, cost = 1 }: RateLimitOptions<Request>,
+  options: RateLimitOptions<Request>,
 ): Promise<boolean> {
-  const policy = await limiter.policy(policyName);
-  let limited: string;
   try {
-    limited = subject
-      ? await subject(request)
-      : subjectOf(policy, { uid: undefined, appId: undefined, ip: clientIp(request) });
+    const { fields, decision } = await decide(request, options);
+    if (isAnswered(response)) return false;
+    for (const [name, value] of Object.entries(fields)) response.setHeader(name, value);
+    if (isCrossOrigin(request)) exposeHeaders(response, Object.keys(fields));
+    if (!decision.allowed) answerDenial(response, options.policy, decision);
+    return decision.allowed;
   } catch (error) {
-    if (!(error instanceof CallerUnknownError)) throw error;
-    answerProblem(response, 401, { title: error.message });
+    if (error instanceof CallerUnknownError) answerProblem(response, 401, { title: error.message });
+    else if (isFaultOfRequest(error, options)) answerProblem(response, 400, { title: error.message });
+    else throw error;
     return false;
   }
-  const options = { cost: typeof cost === "number" ? cost : cost(request) };
-  const decision = await limiter.decide(policy, limited, options);
-  const limits = policy.overrides.get(limited) ?? policy.limits;
-  for (const [name, value] of Object.entries(rateLimitFields(limits, decision, Date.now())))
-    response.setHeader(name, value);
-  if (!decision.allowed) answerRefusal(response, policy.name, decision);
-  return decision.allowed;
 }
 
-function answerRefusal(response: ServerResponse, policy: string, { reason, retryAfterMs }: Decision): void {
+async function decide<Request extends IncomingMessage>(
+  request: Request,
+  { limiter, policy: policyName, subject, cost = 1 }: RateLimitOptions<Request>,
+): Promise<{ readonly fields: Readonly<Record<string, string>>; readonly decision: Decision }> {
+  const policy = await limiter.policy(policyName);
+  const limited = subject
+    ? await subject(request)
+    : subjectOf(policy, { uid: undefined, appId: undefined, ip: clientIp(request) });
+  const decision = await limiter.decide(policy, limited, {
+    cost: typeof cost === "number" ? cost : cost(request),
+  });
+  const limits = policy.overrides.get(limited) ?? policy.limits;
+  return { fields: rateLimitFields(limits, decision, Date.now()), decision };
+}
+
+/** Whether another part of the app has sent the response, or its client has closed the connection. */
+function isAnswered({ headersSent, writableEnded, destroyed }: ServerResponse): boolean {
+  return headersSent || writableEnded || destroyed;
+}
+
+/** Whether a browser asks if it may send a request from another origin (CORS protocol of the Fetch standard). */
+function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === "OPTIONS" &&
+    headers.origin !== undefined &&
+    headers["access-control-request-method"] !== undefined
+  );
+}
+
+function isCrossOrigin({ headers: { origin, host } }: IncomingMessage): boolean {
+  return origin !== undefined && !origin.endsWith(`://${host}`);
+}
+
+/** Lets a page of another origin read response fields. */
+function exposeHeaders(response: ServerResponse, names: readonly string[]): void {
+  const before = [response.getHeader("Access-Control-Expose-Headers") ?? []].flat().map(String);
+  const exposed = before.flatMap((list) => list.split(",")).map((name) => name.trim().toLowerCase());
+  const more = names.filter((name) => !exposed.includes(name.toLowerCase()));
+  response.setHeader("Access-Control-Expose-Headers", [...before, ...more].join(", "));
+}
+
+function answerDenial(response: ServerResponse, policy: string, { reason, retryAfterMs }: Decision): void {
   const again = `Try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
   if (reason === "redis-unavailable") {
     answerProblem(response, 503, { title: "The rate limit cannot be checked now.", detail: again });
@@ -87,6 +156,7 @@ function answerProblem(
   status: number,
   problem: Readonly<Record<string, unknown>>,
 ): void {
+  if (isAnswered(response)) return;
   response.statusCode = status;
   response.setHeader("Content-Type", "application/problem+json");
   response.end(JSON.stringify({ ...problem, status }));

@@ -1,6 +1,7 @@
 import type { CallableRequest } from "firebase-functions/v2/https";
 
 import { toHttpsError } from "../handlers/https-errors";
+import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
 import { clientIp, subjectOf } from "../rate-limit/subject";
 import type { LoadHttps } from "./load-https";
 import { requireAllowed, type Limiter } from "./limiter";
@@ -26,9 +27,10 @@ export type WithRateLimit = <Args extends [CallableRequest, ...unknown[]], Resul
 ) => (...args: Args) => Promise<Result>;
 
 export function createWithRateLimit(loadHttps: LoadHttps): WithRateLimit {
-  return (handler, { limiter, policy: policyName, subject, cost = 1 }) =>
+  return (handler, options) =>
     async (...args) => {
       const [request] = args;
+      const { limiter, policy: policyName, subject, cost = 1 } = options;
       try {
         const policy = await limiter.policy(policyName);
         const limited = subject
@@ -38,11 +40,25 @@ export function createWithRateLimit(loadHttps: LoadHttps): WithRateLimit {
               appId: request.app?.appId,
               ip: clientIp(request.rawRequest),
             });
-        const options = { cost: typeof cost === "number" ? cost : cost(request) };
-        await requireAllowed(await limiter.decide(policy, limited, options), loadHttps);
+        const decision = await limiter.decide(policy, limited, {
+          cost: typeof cost === "number" ? cost : cost(request),
+        });
+        await requireAllowed(decision, loadHttps);
       } catch (error) {
+        if (error instanceof InvalidRateLimitCallError && !isFaultOfRequest(error, options)) throw error;
         throw toHttpsError(error, (await loadHttps()).HttpsError);
       }
       return handler(...args);
     };
+}
+
+/** Whether an error is about the subject or the cost that a request has, and not about the options of the wrapper. */
+export function isFaultOfRequest<Request>(
+  error: unknown,
+  { subject, cost }: RateLimitOptions<Request>,
+): error is InvalidRateLimitCallError {
+  if (!(error instanceof InvalidRateLimitCallError)) return false;
+  return error.field === "subject"
+    ? subject !== undefined
+    : error.field === "cost" && typeof cost === "function";
 }
