@@ -71,7 +71,7 @@ beforeAll(async () => {
   });
   kit = new EmulatedProject({ ...extension.address, form: "kit" });
   firestore = connectFirestore(extension);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await firestore.terminate();
@@ -113,7 +113,7 @@ test("with the extension and the kit side by side, each call counts once and eac
   await waitFor(async () => (await redis.exists(keys.dirty(id))) === 0, { what: "the syncs" });
   expect((await provider(id).get()).get("aiCallsUsed")).toBe(22);
   redis.disconnect();
-}, 90_000);
+}, 300_000);
 
 test("they share the counts of rate limits", async () => {
   const idToken = await signIn(extension, { uid: "u1" });
@@ -125,4 +125,4 @@ test("they share the counts of rate limits", async () => {
     ),
   )) as { allowed: boolean }[];
   expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(8);
-}, 90_000);
+}, 300_000);

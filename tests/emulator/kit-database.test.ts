@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   database = connectDatabase(kit, DATABASE);
   defaultDatabase = connectFirestore(kit);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   redis.disconnect();

@@ -30,7 +30,7 @@ onLinux(
     await emulators.stop();
     expect(processesOfGroup(emulators.pid)).toEqual([]);
   },
-  60_000,
+  300_000,
 );
 
 test("an extension that cannot be loaded is reported in the CLI's words", async () => {

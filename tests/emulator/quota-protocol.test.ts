@@ -439,7 +439,8 @@ describe("changes of mode", () => {
     const CALLERS = 32;
     const CALLS_OF_A_PHASE = 100;
     const parts = assemble();
-    const ids = ["p1", "p2", "p3", "p4"];
+    // Four callers for each: with more, a busy machine does not decide within Firestore's time limit.
+    const ids = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"];
     await Promise.all(
       ids.map((id) => parts.collection.doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 1_000_000 })),
     );
@@ -466,7 +467,7 @@ describe("changes of mode", () => {
       const before = bySource[source];
       await waitFor(() => bySource[source] >= before + CALLS_OF_A_PHASE, {
         what: `calls in ${mode}`,
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
     }
     ended = true;
@@ -475,7 +476,7 @@ describe("changes of mode", () => {
     for (const id of ids) {
       expect((await parts.collection.doc(id).get()).get("aiCallsUsed")).toBe(accepted.get(id));
     }
-  }, 90_000);
+  }, 300_000);
 
   test.each(["dual-write", "firestore"] as const)(
     "the first call in mode %s knows all that redis-primary had accepted",

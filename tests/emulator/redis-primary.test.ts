@@ -45,7 +45,7 @@ beforeAll(async () => {
     },
   });
   firestore = connectFirestore(emulators);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await firestore.terminate();
@@ -96,7 +96,7 @@ test("Redis decides, the schedule brings the usage to Firestore, and Firestore d
   );
   expect(back).toMatchObject({ allowed: false, used: 12, source: "redis" });
   expect(await usedInFirestore("p1")).toBe(12);
-}, 60_000);
+}, 300_000);
 
 test("the app's aiChatBefore, which the guide starts from, counts every call in Firestore", async () => {
   const idToken = await signIn(emulators, { uid: "ada" });

@@ -48,7 +48,7 @@ beforeAll(async () => {
   redis = await startRedis();
   target = await startTarget();
   await Promise.all(VERSIONS.map(([admin, functions]) => prepareApp(admin, functions)));
-}, 330_000);
+}, 600_000);
 
 afterAll(async () => {
   await target.stop();
@@ -79,7 +79,7 @@ describe.each(VERSIONS)("in an app with firebase-admin %s and firebase-functions
       url = `http://127.0.0.1:${port}`;
       break;
     }
-  }, 60_000);
+  }, 300_000);
 
   afterAll(async () => {
     const ended = once(app, "exit");
@@ -104,7 +104,7 @@ describe.each(VERSIONS)("in an app with firebase-admin %s and firebase-functions
         status: "RESOURCE_EXHAUSTED",
         details: { allowed: false },
       });
-    }, 60_000);
+    }, 300_000);
 
     test("a call over a quota fails as resource-exhausted", async () => {
       const provider = target.db.doc(`${keyPrefix}-${kind}/ada`);
@@ -113,7 +113,7 @@ describe.each(VERSIONS)("in an app with firebase-admin %s and firebase-functions
       await expect(call()).resolves.toBe("answered");
       await expect(call()).rejects.toMatchObject({ status: "RESOURCE_EXHAUSTED", details: { used: 1 } });
       expect((await provider.get()).get("aiCallsUsed")).toBe(1);
-    }, 60_000);
+    }, 300_000);
 
     test("a session is written, changed, read and destroyed", async () => {
       const id = `${keyPrefix}-${kind}-session-0123456789`;
@@ -121,6 +121,6 @@ describe.each(VERSIONS)("in an app with firebase-admin %s and firebase-functions
         found: { uid: "ada", visits: 2 },
         afterwards: null,
       });
-    }, 60_000);
+    }, 300_000);
   });
 });

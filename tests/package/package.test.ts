@@ -47,7 +47,7 @@ beforeAll(() => {
     .map((file) => file.replace(/^package\//, ""));
   consumer = mkdtempSync(path.join(ROOT, ".tmp/package/consumer-"));
   installed = installPacked(consumer);
-}, 120_000);
+}, 300_000);
 
 test("the package holds what is compiled, its types, the tested versions and a README, and nothing else", () => {
   const others = files.filter((file) => !/^dist\/.+\.(js|mjs|d\.ts|d\.mts)$/.test(file));
@@ -188,4 +188,4 @@ test("its types hold for modules of either kind", () => {
     status: 0,
     stdout: "",
   });
-}, 60_000);
+}, 300_000);
