@@ -7,6 +7,8 @@ import { GrpcError } from "./grpc-error.ts";
 export interface CallFaults {
   /** What calls are answered with in place of their answer. */
   status?: FaultStatus;
+  /** What the status says; otherwise that it is a fault. */
+  message?: string;
   /** The probability that a call meets the status; 1 if it is left out. */
   probability?: number;
   /** How long each call is delayed, or the range to choose from. */
@@ -25,11 +27,21 @@ export interface CallStats {
   failed: number;
 }
 
-const STATUSES = ["ABORTED", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const;
+const STATUSES = [
+  "ABORTED",
+  "DEADLINE_EXCEEDED",
+  "INTERNAL",
+  "NOT_FOUND",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "UNAUTHENTICATED",
+  "UNAVAILABLE",
+] as const;
 type FaultStatus = (typeof STATUSES)[number];
 
 const CHECKS: Checks<CallFaults> = {
   status: { valid: `one of ${STATUSES.join(", ")}`, isValid: (value) => STATUSES.includes(value as never) },
+  message: { valid: "a text", isValid: (value) => typeof value === "string" },
   probability: { valid: "a probability from 0 to 1", isValid: isProbability },
   delayMs: {
     valid: "a number of milliseconds, at least 0, or [min, max]",
@@ -89,7 +101,7 @@ export class CallSwitches {
 
   /** What is to happen to a call, if anything. */
   #strike(method: string): (() => Promise<void>) | undefined {
-    const { status: name, probability = 1, delayMs, methods } = this.#faults;
+    const { status: name, message, probability = 1, delayMs, methods } = this.#faults;
     if ((name === undefined && delayMs === undefined) || methods?.includes(method) === false)
       return undefined;
     const stats = this.#stats;
@@ -102,7 +114,7 @@ export class CallSwitches {
       }
       if (!fails) return;
       stats.failed++;
-      throw new GrpcError(status[name], `${method} meets a fault that was asked for.`);
+      throw new GrpcError(status[name], message ?? `${method} meets a fault that was asked for.`);
     };
   }
 }

@@ -44,6 +44,21 @@ const UNAVAILABLE: readonly unknown[] = [
   GrpcStatus.UNKNOWN,
 ];
 
+/** Errors that stay until someone corrects the setup, and how. Trying again does not help. */
+const REMEDIES: readonly (readonly [failure: RegExp, remedy: string])[] = [
+  [/database .*does not exist/i, "Create the Firestore database, or correct DATABASE and the project."],
+  [/PERMISSION_DENIED/, "Grant the role datastore.user to this account, and enable the Firestore API."],
+  [
+    /UNAUTHENTICATED|Could not load the default credentials/,
+    "Run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS.",
+  ],
+];
+
+/** How to correct what an error of Firestore's client reports; undefined if it may pass. */
+export function remedyFor({ message }: Error): string | undefined {
+  return REMEDIES.find(([failure]) => failure.test(message))?.[1];
+}
+
 /** Firestore gave no answer. `outcome` tells whether what was asked for may have been written. */
 export class FirestoreUnavailableError extends Error {
   override readonly name = "FirestoreUnavailableError";
@@ -54,13 +69,17 @@ export class FirestoreUnavailableError extends Error {
     readonly outcome: "not-executed" | "unknown",
     override readonly cause: Error,
   ) {
-    super(`Firestore gave no answer for ${path}: ${cause.message}`);
+    const remedy = remedyFor(cause);
+    super(
+      `Firestore gave no answer for ${path}: ${cause.message}${remedy === undefined ? "" : ` ${remedy}`}`,
+    );
   }
 }
 
 /** Whether another writer came in between a read and the conditional write that followed it. */
 export function isConflict(error: unknown): boolean {
-  return CONFLICTS.includes((error as { code?: unknown }).code);
+  // NOT_FOUND can also mean that there is no such database.
+  return CONFLICTS.includes((error as { code?: unknown }).code) && remedyFor(error as Error) === undefined;
 }
 
 /** Repeats a read and a conditional write until no other writer comes in between, or so much time has passed. */
@@ -92,7 +111,8 @@ export async function withinTimeLimit<T>(
     return await withDeadline(work(), timeoutMs, `no answer within ${timeoutMs} ms`);
   } catch (error) {
     const { code } = error as { code?: unknown };
-    if (error instanceof TimeUpError || UNAVAILABLE.includes(code)) {
+    const isPermanent = remedyFor(error as Error) !== undefined;
+    if (error instanceof TimeUpError || UNAVAILABLE.includes(code) || isPermanent) {
       throw new FirestoreUnavailableError(path, mayBeWritten() ? "unknown" : "not-executed", error as Error);
     }
     throw error;

@@ -1,6 +1,8 @@
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { RedisProbe } from "../../functions/src/redis/redis-probe";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
+import { Keys } from "../../functions/src/redis/keys";
+import { uniquePrefix } from "../harness/test-redis.ts";
 import { recordLogs } from "../harness/recorded-logs.ts";
 
 let server: RedisServer;
@@ -38,7 +40,7 @@ test("tells what a server says of itself, and how long a PING takes", async () =
   expect(usedMemoryBytes).toBeGreaterThan(100_000);
   expect(maxClients).toBeGreaterThan(100);
   expect(Math.abs(await probe.clockAheadMs())).toBeLessThan(1000);
-  await expect(probe.runLua()).resolves.toBeUndefined();
+  await expect(probe.runLua(new Keys(uniquePrefix()))).resolves.toBeUndefined();
 });
 
 test("that a server is away is a status too", async () => {

@@ -103,7 +103,7 @@ function usesOf(redis: RedisConnection): Record<string, () => Promise<unknown>> 
     ping: () => probe.pingMs(),
     clock: () => probe.clockAheadMs(),
     "seen from": () => probe.seenFrom(),
-    Lua: () => probe.runLua(),
+    Lua: () => probe.runLua(keys),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Command } from "commander";
 
 import { parseServiceConfig, type ServiceConfig } from "../config/config";
 import { PARAM_SPECS, type ParamName, type ParamValues } from "../config/param-specs";
+import { withDeadline } from "../deadline";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
 import type { CloudAccess } from "./google-cloud";
@@ -36,6 +37,9 @@ export interface GlobalOptions {
 /** A person waits: long enough to tell slow from away, and to read secrets before connecting. */
 const PATIENCE_MS = 1000;
 const PATIENCE_WITH_SECRETS_MS = 6000;
+
+/** How long calls to Firestore in progress may delay the end. */
+const TERMINATE_TIMEOUT_MS = 1000;
 
 /** A command was called wrongly. */
 export class UsageError extends Error {
@@ -125,7 +129,9 @@ export class Cli {
   /** Ends what would keep the process alive. */
   async close(): Promise<void> {
     for (const services of this.opened) services.close();
-    await this.client?.terminate().catch(() => {});
+    const { client } = this;
+    if (client !== undefined)
+      await withDeadline(client.terminate(), TERMINATE_TIMEOUT_MS, "calls in progress").catch(() => {});
   }
 }
 

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 
 import { ConfigError, parseConfig, parseServiceConfig, type ServiceConfig } from "../config/config";
 import type { ParamValues } from "../config/param-specs";
+import { Keys } from "../redis/keys";
 import type { RedisInfo } from "../redis/redis-probe";
 import type { Services } from "../services";
 import { secretReader } from "../redis/secret-manager";
@@ -125,22 +126,41 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
   if (!status.reachable) return [unreachable(status.error)];
   const from = await redisProbe.seenFrom();
   const asked = from === undefined ? "" : `, asked from ${from}`;
-  const findings = [
+  const keys = new Keys(config.redis.keyPrefix);
+  const denied = await redisProbe.deniedCommands(keys);
+  return [
     pass("Redis", `answers at ${redisProbe.address}${asked}`),
+    ...denied.map((each) => fail("ACL", each, allow(config))),
     await checkLatency(config, services),
+    ...assessRedis(status, config.quota.mode, config.redis.topology),
+    assessAccess(config.redis),
+    ...(denied.some((each) => each.startsWith("TIME")) ? [] : [assessClock(await redisProbe.clockAheadMs())]),
+    // Last, because after some replies the connection is made again.
+    await checkWrites(config, () => redisProbe.runLua(keys)),
   ];
-  findings.push(...assessRedis(status, config.quota.mode, config.redis.topology));
-  findings.push(assessAccess(config.redis));
-  findings.push(
-    await attempt(
-      "Lua",
-      () => redisProbe.runLua(),
-      "runs",
-      "Allow EVAL and EVALSHA: every decision is a script.",
-    ),
-  );
-  findings.push(assessClock(await redisProbe.clockAheadMs()));
-  return findings;
+}
+
+const allow = ({ redis }: ServiceConfig) =>
+  `Allow the Redis user this command on these keys: ACL SETUSER default ~${redis.keyPrefix}:* +@all.`;
+
+/** Why a server refuses to write, by the first word of its reply. */
+const WRITE_REMEDIES: readonly (readonly [reply: RegExp, remedy: string])[] = [
+  [/\bNOREPLICAS\b/, "Start the missing replicas, or lower min-replicas-to-write."],
+  [/\bMISCONF\b/, "Redis cannot save to disk: free disk space, or set stop-writes-on-bgsave-error to no."],
+  [/\bOOM\b/, "Redis is full: make the instance larger, or raise maxmemory."],
+  [/\bREADONLY\b/, "This is a replica: set REDIS_HOST to the primary endpoint."],
+];
+
+/** Every decision is a script that writes. */
+async function checkWrites(config: ServiceConfig, write: () => Promise<void>): Promise<Finding> {
+  try {
+    await write();
+    return pass("Lua", `runs, and writes under ${config.redis.keyPrefix}`);
+  } catch (error) {
+    const { message } = error as Error;
+    const remedy = WRITE_REMEDIES.find(([reply]) => reply.test(message))?.[1];
+    return fail("Lua", message, remedy ?? allow(config));
+  }
 }
 
 function unreachable(error: string): Finding {
@@ -154,6 +174,8 @@ function unreachable(error: string): Finding {
     return fail("Redis", error, "Check the password that REDIS_AUTH_SECRET names, and that AUTH is on.");
   if (/REDIS_TLS/.test(error))
     return fail("Redis", error, "Check REDIS_TLS, and the certificate that REDIS_CA_SECRET names.");
+  if (/NOPERM/.test(error))
+    return fail("Redis", error, "Allow the Redis user this command: ACL SETUSER default +@all.");
   if (/Secret Manager|The secret/.test(error))
     return fail(
       "Redis",

@@ -2,7 +2,21 @@
 import { readEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { accessToken } from "../default-app";
 import { defaultFirestore } from "../default-firestore";
+import { remedyFor } from "../firestore";
 import { runCli } from "./program";
+
+// Google's clients report missing credentials, and calls given up at a time limit, also as rejections that nobody
+// handles. Whoever waits for such a call gets an error, if only of the time limit.
+let isTold = false;
+process.on("unhandledRejection", (error) => {
+  const remedy = error instanceof Error ? remedyFor(error) : undefined;
+  if (remedy === undefined || isTold) return;
+  isTold = true;
+  process.stderr.write(`${(error as Error).message} ${remedy}\n`);
+});
+
+// Of a run that ends before its result.
+process.exitCode = 1;
 
 void runCli(process.argv.slice(2), {
   environment: readEnvironment(),
@@ -13,5 +27,6 @@ void runCli(process.argv.slice(2), {
   warn: (text) => void process.stderr.write(text),
   isTerminal: process.stderr.isTTY,
 }).then((exitCode) => {
-  process.exitCode = exitCode;
+  // All output is written then. What is still in progress, such as a client's attempts, is not waited for.
+  process.stderr.write("", () => process.stdout.write("", () => process.exit(exitCode)));
 });

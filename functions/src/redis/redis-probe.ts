@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 
 import { RedisUnavailableError } from "./connection";
+import type { Keys } from "./keys";
 import type { RedisServers } from "./redis-servers";
 import { asList, asNumber, asOneOf, asText } from "./reply";
 
@@ -37,6 +38,11 @@ export interface RedisInfo {
   /** When it last wrote all data to disk, Unix time in milliseconds; 0 for never since it started. */
   readonly lastSaveMs: number;
 }
+
+const PROBE_TTL_MS = 1000;
+
+/** A key of no other use in every bucket. */
+const probeKeys = (keys: Keys) => keys.allDirty().map((dirty) => `${dirty}:probe`);
 
 /** Redis as this process reaches it; `latencyMs` is that of one PING, of a cluster to the slowest master. */
 export type RedisStatus =
@@ -97,9 +103,40 @@ export class RedisProbe {
     return ahead.reduce((one, other) => (Math.abs(other) > Math.abs(one) ? other : one));
   }
 
-  /** Runs a Lua script, as every decision is one. */
-  async runLua(): Promise<void> {
-    await this.ofEach((redis) => redis.eval("return 1", 0).then((reply) => asOneOf([1], reply)));
+  /** Runs a Lua script that writes, as every decision is one, in every bucket of keys. What it writes soon expires. */
+  async runLua(keys: Keys): Promise<void> {
+    const script = "redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) return 1";
+    const write = (key: string) =>
+      this.redis.runFor(key, async (redis) => asOneOf([1], await redis.eval(script, 1, key, PROBE_TTL_MS)));
+    await Promise.all(probeKeys(keys).map(write));
+  }
+
+  /** Replies to commands that the functions send and this user may not, each with the command or the keys. */
+  async deniedCommands(keys: Keys): Promise<string[]> {
+    const [key] = probeKeys(keys) as [string];
+    const missing = `${key}:none`;
+    const commands: readonly (readonly [name: string, ...args: string[]])[] = [
+      ["TIME"],
+      ["GET", missing],
+      ["MGET", missing],
+      ["EXISTS", missing],
+      ["PTTL", missing],
+      ["HGETALL", missing],
+      ["ZCARD", missing],
+      ["ZSCORE", missing, "member"],
+      ["ZRANGE", missing, "0", "0"],
+      ["SCAN", "0", "COUNT", "1"],
+      ["EVALSHA", "0".repeat(40), "1", missing],
+      ["EVAL", "return 1", "1", missing],
+    ];
+    const denied: string[] = [];
+    for (const [name, ...args] of commands)
+      await this.redis
+        .runFor(key, (redis) => redis.call(name, ...args))
+        .catch((error: RedisUnavailableError) => {
+          if (error.cause.message.startsWith("NOPERM")) denied.push(`${name}: ${error.cause.message}`);
+        });
+    return denied;
   }
 
   private async ofEach<T>(command: (redis: Redis) => Promise<T>): Promise<T[]> {
