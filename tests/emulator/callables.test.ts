@@ -270,7 +270,11 @@ describe("checkRateLimit", () => {
     [{ policy: "global", cost: 0 }, /^Expected `cost` to be a whole number, 1 or more.*; got 0/],
     [{ policy: "global", cost: -1 }, /^Expected `cost` to be a whole number, 1 or more.*; got -1/],
     [{ policy: "global", cost: 1.5 }, /^Expected `cost` to be a whole number, 1 or more.*; got 1\.5/],
-    [{ policy: "global", cost: 1_000_001 }, /^Expected `cost` to be at most 1000000.*; got 1000001/],
+    [
+      { policy: "global", cost: 1_000_000 },
+      /^Expected `cost` to be at most 1, the `maxCost` of the policy global; got 1000000\.$/,
+    ],
+    [{ policy: "by-uid", cost: 6 }, /^Expected `cost` to be at most 5.*; got 6/],
     [{ policy: "global", peek: "yes" }, /^Expected `peek` to be true or false.*; got "yes"/],
     [{ policy: "global", limit: 10 }, /; got the unknown field "limit"\.$/],
     [{ policy: "by-subject" }, /^Expected `subject` to be 1 to 256 characters.*; got undefined/],

@@ -82,6 +82,18 @@ describe("who is no administrator", () => {
 });
 
 describe("what a client sends", () => {
+  test.each(["global", "by-ip"])(
+    "does not use up the policy %s for everybody in one call",
+    async (policy) => {
+      const limit = 1_000_000;
+      const peek = async () =>
+        ((await call("checkRateLimit", { policy, peek: true }, {})) as { remaining: number }).remaining;
+      for (const cost of [limit, 2])
+        expect(await statusOf(call("checkRateLimit", { policy, cost }, {}))).toBe("INVALID_ARGUMENT");
+      expect(await peek()).toBeGreaterThan(limit / 2);
+    },
+  );
+
   test.each<[string, string]>([
     ["a prototype", '"__proto__":{"cost":10,"limit":1000}'],
     ["a prototype with an administrator's claim", '"__proto__":{"admin":true,"auth":{"uid":"x"}}'],

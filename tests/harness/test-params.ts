@@ -6,7 +6,7 @@ const perDay = (limit: number): PolicyInput["limits"] => [
 
 /** The policies that the emulated extension of the tests is installed with, one for each `by`. */
 const POLICIES: readonly PolicyInput[] = [
-  { name: "by-uid", by: "uid", onRedisFailure: "local", limits: perDay(5) },
+  { name: "by-uid", by: "uid", maxCost: 5, onRedisFailure: "local", limits: perDay(5) },
   { name: "by-ip", by: "ip", onRedisFailure: "local", limits: perDay(1_000_000) },
   { name: "by-app", by: "app", onRedisFailure: "local", limits: perDay(5) },
   { name: "by-subject", by: "subject", onRedisFailure: "closed", limits: perDay(5) },

@@ -21,6 +21,7 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
   expect(policy).toEqual({
     name: "ai-chat",
     by: "uid",
+    maxCost: 1,
     limits: {
       policy: "ai-chat",
       onRedisFailure: "local",
@@ -173,12 +174,22 @@ test.each<[string, unknown, RegExp]>([
   [
     "a policy that is an array",
     [[]],
-    /^Expected `policies\[0\]` to be a policy with only name, by, limits, onRedisFailure and overrides.*; got \[\]/,
+    /^Expected `policies\[0\]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides.*; got \[\]/,
   ],
   [
     "a limit that is a text",
     [{ ...POLICY, limits: ["10 a minute"] }],
     /^Expected `policies\[0\]\.limits\[0\]` to be a limit with only.*; got "10 a minute"/,
+  ],
+  [
+    "a maxCost of 0",
+    [{ ...POLICY, maxCost: 0 }],
+    /^Expected `policies\[0\]\.maxCost` to be a whole number, 1 or more; got 0\.$/,
+  ],
+  [
+    "a maxCost that is a text",
+    [{ ...POLICY, maxCost: "5" }],
+    /^Expected `policies\[0\]\.maxCost` to be a whole number, 1 or more; got "5"\.$/,
   ],
   [
     "an unknown onRedisFailure",
@@ -197,8 +208,8 @@ test("all errors are reported at once", () => {
   expect(problemsOf([{ ...POLICY, limits: [limit], first: 1, second: 2 }])).toEqual([
     "Expected `policies[0].limits[0].window` to be set, unless windowMs is set instead; got undefined.",
     "Expected `policies[0].limits[0].burst` to be unset, unless the algorithm is token-bucket; got 2.",
-    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure and overrides; got the unknown field "first".',
-    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure and overrides; got the unknown field "second".',
+    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides; got the unknown field "first".',
+    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides; got the unknown field "second".',
   ]);
 });
 

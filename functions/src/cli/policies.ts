@@ -167,7 +167,7 @@ function describeValid(policies: readonly FoundPolicy[]): string {
   return named.length === 0 ? `${count}.` : `${count}: ${named.join(", ")}.`;
 }
 
-function explainPolicy({ by, limits: { limits, onRedisFailure }, overrides }: Policy): string {
+function explainPolicy({ by, maxCost, limits: { limits, onRedisFailure }, overrides }: Policy): string {
   const who = by === "global" ? "all callers together" : `each ${by}`;
   const rules = limits.map(({ algorithm, limit, windowMs, capacity }) =>
     algorithm === "token-bucket"
@@ -175,7 +175,8 @@ function explainPolicy({ by, limits: { limits, onRedisFailure }, overrides }: Po
       : `${limit} per ${windowMs / 1000} s (${algorithm})`,
   );
   const own = overrides.size === 0 ? "" : `; ${overrides.size} subjects have limits of their own`;
-  return `${who}: ${rules.join(" and ")}${own}; without Redis: ${onRedisFailure}`;
+  const cost = maxCost === 1 ? "" : `; clients may pass a cost of at most ${maxCost}`;
+  return `${who}: ${rules.join(" and ")}${cost}${own}; without Redis: ${onRedisFailure}`;
 }
 
 function readPolicies(file: string): string {

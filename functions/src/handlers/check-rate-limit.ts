@@ -2,6 +2,7 @@ import * as v from "valibot";
 
 import type { Context } from "../context";
 import type { Decision } from "../rate-limit/decision";
+import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
 import { SUBJECT, subjectOf } from "../rate-limit/subject";
 import { onlyFields } from "../validation";
 import { answerCall, parseInput } from "./callable";
@@ -19,8 +20,8 @@ const inputSchema = onlyFields(
 );
 
 /**
- * Decides one request of a caller by a named policy. The limits are the server's; who is limited follows from the
- * caller, and is named by the caller only where the policy says so.
+ * Decides one request of a caller by a named policy. The limits and the highest cost are the server's. The subject
+ * follows from the caller; only a policy by subject lets the caller name it.
  */
 export function checkRateLimit(call: Call, context: () => Context): Promise<Decision> {
   return answerCall(async () => {
@@ -28,6 +29,10 @@ export function checkRateLimit(call: Call, context: () => Context): Promise<Deci
     requireAppCheck(call, config.enforceAppCheck);
     const input = parseInput(inputSchema, call.data);
     const policy = await rateLimiter.policy(input.policy);
+    if (input.cost > policy.maxCost) {
+      const expected = `at most ${policy.maxCost}, the \`maxCost\` of the policy ${policy.name}`;
+      throw new InvalidRateLimitCallError("cost", input.cost, expected);
+    }
     // A client may name whom it asks for, but not without saying who it is.
     if (policy.by === "subject") requireUid(call);
     const subject = subjectOf(policy, callerOf(call), input.subject);

@@ -36,6 +36,8 @@ const windowSchema = v.pipe(
 const COUNT = "a whole number, 0 or more";
 const countSchema = v.pipe(v.number(COUNT), v.safeInteger(COUNT), v.minValue(0, COUNT));
 
+const MAX_COST = "a whole number, 1 or more";
+
 const limitSchema = v.pipe(
   onlyFields(
     {
@@ -125,6 +127,7 @@ const policySchema = v.pipe(
         ),
       ),
       onRedisFailure: v.optional(v.picklist(["local", "open", "closed"], "local, open or closed"), "local"),
+      maxCost: v.optional(v.pipe(v.number(MAX_COST), v.safeInteger(MAX_COST), v.minValue(1, MAX_COST)), 1),
       overrides: v.optional(
         v.pipe(
           v.array(overrideSchema, OVERRIDES),
@@ -137,7 +140,7 @@ const policySchema = v.pipe(
         [],
       ),
     },
-    "a policy with only name, by, limits, onRedisFailure and overrides",
+    "a policy with only name, by, limits, onRedisFailure, maxCost and overrides",
   ),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return;
@@ -193,6 +196,8 @@ export type LimitedBy = v.InferOutput<typeof policySchema>["by"];
 export interface Policy {
   readonly name: string;
   readonly by: LimitedBy;
+  /** The highest cost of a call by a client. Server code can charge more. */
+  readonly maxCost: number;
   /** The limits of subjects without an override. */
   readonly limits: SubjectLimits;
   /** Subjects with limits of their own. */
@@ -262,6 +267,7 @@ function compile({
   name,
   by,
   onRedisFailure,
+  maxCost,
   limits,
   overrides,
 }: v.InferOutput<typeof policySchema>): Policy {
@@ -281,6 +287,7 @@ function compile({
   return {
     name,
     by,
+    maxCost,
     limits: compiled(limits, 0),
     overrides: new Map(
       overrides.map(({ subject, blockedUntil = 0 }, i) => [subject, compiled(own[i]!, blockedUntil)]),
