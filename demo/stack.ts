@@ -45,6 +45,8 @@ export const PARAMS = {
   QUOTA_DEFAULT_LIMIT: String(DEFAULT_LIMIT),
   ON_CHANGE: "update",
   MISSING_PROVIDER: "default-limit",
+  // One user checks all providers.
+  CHECK_ACCESS: "signed-in",
   // The default, 100 ms, is little for the first call of a process that the emulator starts beside all else.
   REDIS_TIMEOUT_MS: "500",
   RATE_LIMIT_POLICIES: JSON.stringify(POLICIES),

@@ -21,11 +21,13 @@ const COUNTS_TIMEOUT_MS = 90_000;
 let firestore: Firestore;
 let redis: Redis;
 let idToken: string;
+let adminToken: string;
 
 beforeAll(async () => {
   firestore = connectFirestore(project);
   redis = connectRedis(redisPort);
   idToken = await signIn(project);
+  adminToken = await signIn(project, { claims: { admin: true } });
 });
 
 afterAll(async () => {
@@ -46,7 +48,7 @@ async function refusal(call: Promise<unknown>): Promise<{ status: string; messag
 }
 
 describe("checkQuota", () => {
-  const check = (data: unknown, options: Parameters<typeof callFunction>[2] = { idToken }) =>
+  const check = (data: unknown, options: Parameters<typeof callFunction>[2] = { idToken: adminToken }) =>
     callFunction(project.functionUrl("checkQuota"), data, options);
 
   test("answers from Redis what the mirror put there", async () => {
@@ -82,6 +84,24 @@ describe("checkQuota", () => {
 
   test("refuses who is not signed in", async () => {
     expect((await refusal(check({ providerId: "p1" }, {}))).status).toBe("UNAUTHENTICATED");
+  });
+
+  test("answers the provider itself and administrators only", async () => {
+    const id = uniquePrefix();
+    await firestore.collection("providers").doc(id).set({ aiCallsUsed: 7, aiCallsLimit: 9 });
+    const own = await signIn(project, { uid: id });
+    for (const token of [own, adminToken])
+      expect(await check({ providerId: id }, { idToken: token })).toMatchObject({ used: 7, limit: 9 });
+    // Whether a provider exists is not shown either.
+    for (const [providerId, token] of [
+      [id, idToken],
+      [uniquePrefix(), idToken],
+      [id, await signIn(project, { claims: { admin: "true" } })],
+    ] as const)
+      expect(await refusal(check({ providerId }, { idToken: token }))).toEqual({
+        status: "PERMISSION_DENIED",
+        message: "Only the provider and administrators may do this.",
+      });
   });
 
   test.each<[unknown, RegExp]>([
@@ -330,7 +350,7 @@ describe("getStatus", () => {
       await firestore.collection("providers").doc(id).set({ aiCallsUsed: 1, aiCallsLimit: 50 });
       const all = await waitFor(
         async () => {
-          await callFunction(project.functionUrl("checkQuota"), { providerId: id }, { idToken });
+          await callFunction(project.functionUrl("checkQuota"), { providerId: id }, { idToken: admin });
           const { all } = await status({ idToken: admin });
           return Number(all?.["hits"]) > 0 && Number(all?.["mirrored"]) > 0 && all;
         },

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 test("a kit of another database mirrors, counts and falls back there, and leaves the default one alone", async () => {
-  const idToken = await signIn(kit, { uid: "p1" });
+  const idToken = await signIn(kit, { uid: "p1", claims: { admin: true } });
   const call = (name: string, providerId: string) =>
     callFunction(kit.functionUrl(name), { providerId }, { idToken });
 

@@ -46,6 +46,7 @@ test("params that are not set have the form's defaults, also where the form send
     location: "europe-west1",
     backfillOnInstall: false,
     enforceAppCheck: false,
+    checkAccess: "owner",
     adminClaim: "admin",
   });
 });
@@ -166,6 +167,15 @@ test.each<[Partial<ParamValues>, RegExp]>([
   ],
   [{ SYNC_SCHEDULE: "*/5 * * *" }, /^Expected `SYNC_SCHEDULE` to be .*; got "\*\/5 \* \* \*"/],
   [{ ADMIN_CLAIM: "is admin" }, /^Expected `ADMIN_CLAIM` to be the name of a custom claim.*; got "is admin"/],
+  ...["email_verified", "email", "sub", "firebase", "uid", "name", "phone_number"].map(
+    (claim): [Record<string, string>, RegExp] => [
+      { ADMIN_CLAIM: claim },
+      new RegExp(
+        `^Expected \`ADMIN_CLAIM\` to be the name of a custom claim, not of one that Firebase sets; got "${claim}"\\.$`,
+      ),
+    ],
+  ),
+  [{ CHECK_ACCESS: "anyone" }, /^Expected `CHECK_ACCESS` to be owner or signed-in; got "anyone"\.$/],
   [{ ADMIN_CLAIM: "a".repeat(65) }, /^Expected `ADMIN_CLAIM` to be .*; got "a{65}"\.$/],
   [{ BACKFILL_ON_INSTALL: "1" }, /^Expected `BACKFILL_ON_INSTALL` to be true or false.*; got "1"/],
   [

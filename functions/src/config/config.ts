@@ -50,6 +50,8 @@ export interface Config extends ServiceConfig {
   readonly location: string;
   readonly backfillOnInstall: boolean;
   readonly enforceAppCheck: boolean;
+  /** Who, in addition to administrators, may check a provider's quota. */
+  readonly checkAccess: "owner" | "signed-in";
   /** Custom claim that, when true, makes a caller an administrator. */
   readonly adminClaim: string;
 }
@@ -251,6 +253,40 @@ function readPolicies({ text, reportAll }: ParamReader): readonly Policy[] {
   }
 }
 
+/**
+ * Claims of ID tokens that are not custom claims: the names that Firebase reserves, and those of what it knows of a user.
+ * `email_verified` is true for most users. A regular expression without lookahead cannot exclude them in the form.
+ */
+const FIREBASE_CLAIMS = [
+  ...[
+    "acr",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "azp",
+    "c_hash",
+    "cnf",
+    "exp",
+    "firebase",
+    "iat",
+    "iss",
+    "jti",
+  ],
+  ...[
+    "nbf",
+    "nonce",
+    "sub",
+    "email",
+    "email_verified",
+    "name",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+  ],
+  ...["provider_id", "uid", "user_id"],
+];
+
 function readDeployment({ text, report }: ParamReader): Omit<Config, keyof ServiceConfig> {
   const location = text("LOCATION");
   const isInNetwork = [text("VPC_NETWORK"), text("VPC_SUBNETWORK")].some((name) => name !== "");
@@ -263,12 +299,16 @@ function readDeployment({ text, report }: ParamReader): Omit<Config, keyof Servi
     const expected = `a connector in LOCATION, ${formatValue(location)}`;
     report("VPC_CONNECTOR", expected, `one in ${formatValue(connectorLocation)}`);
   }
+  const adminClaim = text("ADMIN_CLAIM");
+  if (FIREBASE_CLAIMS.includes(adminClaim))
+    report("ADMIN_CLAIM", PARAM_SPECS.ADMIN_CLAIM.expected, formatValue(adminClaim));
   text("VPC_CONNECTOR_EGRESS_SETTINGS");
   text("SYNC_SCHEDULE");
   return {
     location,
     backfillOnInstall: text("BACKFILL_ON_INSTALL") === "true",
     enforceAppCheck: text("ENFORCE_APP_CHECK") === "true",
-    adminClaim: text("ADMIN_CLAIM"),
+    checkAccess: text("CHECK_ACCESS") as Config["checkAccess"],
+    adminClaim,
   };
 }

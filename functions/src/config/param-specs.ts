@@ -203,6 +203,13 @@ export const EXTENSION_PARAM_SPECS = {
     required: true,
     expected: "true or false",
   },
+  CHECK_ACCESS: {
+    label: "Who may check a quota",
+    default: "owner",
+    options: ["owner", "signed-in"],
+    required: true,
+    expected: "owner or signed-in",
+  },
   BACKFILL_ON_INSTALL: {
     label: "Backfill",
     default: "false",
@@ -215,7 +222,7 @@ export const EXTENSION_PARAM_SPECS = {
     default: "admin",
     pattern: /^[A-Za-z_][A-Za-z0-9_]{0,63}$/,
     required: true,
-    expected: "the name of a custom claim",
+    expected: "the name of a custom claim, not of one that Firebase sets",
   },
   KEY_PREFIX: {
     label: "Prefix of the Redis keys",

@@ -27,7 +27,7 @@ export function requireUid(call: Call): string {
 }
 
 /**
- * Refuses who is neither the provider nor an administrator.
+ * Allows only the provider itself and administrators.
  *
  * @throws HttpsError unauthenticated, permission-denied
  */
