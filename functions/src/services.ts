@@ -93,6 +93,7 @@ export function createServices(
       new LocalRateLimitStore(),
       logs,
       metrics,
+      config.rateLimit.trustedProxies,
     ),
     sessionService: new SessionService(redisSessions, firestoreSessions, config.session, logs),
     sessionMirror: new SessionMirror(redisSessions, logs),

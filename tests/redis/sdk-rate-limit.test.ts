@@ -12,6 +12,7 @@ import {
   withRateLimit,
   type PolicyInput,
   type RedisQuota,
+  type RedisQuotaOptions,
 } from "../../functions/src/lib";
 import { testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 
@@ -37,7 +38,7 @@ const firestore = new Firestore({ projectId: "demo-unused" });
 const made: RedisQuota[] = [];
 const servers: { close(): void }[] = [];
 
-function create(redisPort = testRedisPort()): RedisQuota {
+function create(redisPort = testRedisPort(), options: RedisQuotaOptions = {}): RedisQuota {
   const redisQuota = createRedisQuota({
     redisHost: "127.0.0.1",
     redisPort,
@@ -46,6 +47,7 @@ function create(redisPort = testRedisPort()): RedisQuota {
     rateLimitPolicies: POLICIES,
     firestore,
     log: () => {},
+    ...options,
   });
   made.push(redisQuota);
   return redisQuota;
@@ -245,6 +247,60 @@ describe.each(["rateLimitMiddleware", "withHttpRateLimit"])("%s", (form) => {
     expect((await fetch(url)).status).toBe(500);
     expect(served()).toBe(0);
   });
+});
+
+test("addresses of one network are one client, in any spelling, and an IPv4-mapped address is IPv4", async () => {
+  const { limiter } = create();
+  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
+    response.end();
+  });
+  const url = await serve(app);
+  const from = async (forwarded: string) =>
+    (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+  expect([
+    await from("2001:db8:1:2::1"),
+    await from("2001:DB8:1:2:0:0:0:2"),
+    await from("2001:0db8:0001:0002:ffff::3"),
+  ]).toEqual([200, 200, 429]);
+  expect([await from("192.0.2.1"), await from("::ffff:192.0.2.1"), await from("::ffff:c000:201")]).toEqual([
+    200, 200, 429,
+  ]);
+  expect(await limiter.check("ip", "2001:db8:1:2::4", { peek: true })).toMatchObject({ allowed: false });
+  await limiter.reset("ip", "2001:db8:1:2::5");
+  expect(await from("2001:db8:1:2::6")).toBe(200);
+});
+
+test("the address before trusted proxies is the sender's", async () => {
+  const { limiter } = create(testRedisPort(), { trustedProxies: "203.0.113.0/24" });
+  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
+    response.end();
+  });
+  const url = await serve(app);
+  const from = async (forwarded: string) =>
+    (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+  expect([await from("9.9.9.9, 203.0.113.1"), await from("1.1.1.1, 9.9.9.9, 203.0.113.2")]).toEqual([
+    200, 200,
+  ]);
+  expect([await from("2.2.2.2, 9.9.9.9, 203.0.113.3"), await from("9.9.9.9, 8.8.8.8")]).toEqual([429, 200]);
+});
+
+test("RateLimit and Retry-After go by Redis's clock, not by the process's", async () => {
+  const { limiter } = create();
+  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
+    response.end();
+  });
+  const url = await serve(app);
+  const { now } = Date;
+  const clock = jest.spyOn(Date, "now").mockImplementation(() => now() - 3 * DAY_MS);
+  try {
+    for (let i = 0; i < 3; i++) {
+      const { headers } = await fetch(url);
+      const { t } = /;t=(?<t>\d+)$/.exec(headers.get("RateLimit")!)!.groups!;
+      expect(Math.abs(Number(t) * 1000 - (DAY_MS - (now() % DAY_MS)))).toBeLessThan(60_000);
+    }
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test("the sender's address is what Google's front end adds, not what the sender says", async () => {

@@ -42,13 +42,26 @@ test("params that are not set have the form's defaults, also where the form send
       onChange: "update",
       mode: "dual-write",
     },
-    rateLimit: { policies: [], policyCollection: undefined },
+    rateLimit: { policies: [], policyCollection: undefined, trustedProxies: [] },
     location: "europe-west1",
     backfillOnInstall: false,
     enforceAppCheck: false,
     checkAccess: "owner",
     adminClaim: "admin",
   });
+});
+
+test("each trusted proxy that is no address or CIDR block is an error", () => {
+  expect(
+    parseConfig({ ...VALID, TRUSTED_PROXIES: "203.0.113.0/24,2001:db8::1" }).rateLimit.trustedProxies,
+  ).toHaveLength(2);
+  expect(problemsOf({ ...VALID, TRUSTED_PROXIES: "203.0.113.0/24, cdn.example, 1.2.3.4/33" })).toEqual(
+    ["cdn.example", "1.2.3.4/33"].map((part): unknown =>
+      expect.stringContaining(
+        `\`TRUSTED_PROXIES\` to be IP addresses or CIDR blocks, separated by commas; got "${part}"`,
+      ),
+    ),
+  );
 });
 
 test("the collection of policies is a path, and may be left out", () => {

@@ -30,6 +30,7 @@ test("a block holds until its time, and a reset ends it", async () => {
     remaining: 0,
     retryAfterMs: 5000,
     resetAtMs: 5000,
+    resetAfterMs: 5000,
     reason: "blocked",
     source: "local",
   });

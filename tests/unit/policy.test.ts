@@ -22,6 +22,7 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
     name: "ai-chat",
     by: "uid",
     maxCost: 1,
+    subnets: undefined,
     limits: {
       policy: "ai-chat",
       onRedisFailure: "local",
@@ -72,7 +73,33 @@ test("an override replaces the limits of one subject, and a burst grows and shri
   expect(suspended.limits).toEqual(limits.limits);
 });
 
+test("a policy by IP address counts networks, and its overrides are for them", () => {
+  const byIp = (fields: object) => checkPolicy("p", { ...POLICY, by: "ip", ...fields });
+  expect(byIp({}).subnets).toEqual({ ipv4: 32, ipv6: 64 });
+  expect(byIp({ ipv4Subnet: 24, ipv6Subnet: 56 }).subnets).toEqual({ ipv4: 24, ipv6: 56 });
+  const overrides = ["2001:DB8:1:2::77", "::ffff:192.0.2.1", "unknown"].map((subject) => ({
+    subject,
+    limits: [1],
+  }));
+  expect([...byIp({ overrides }).overrides.keys()]).toEqual(["2001:db8:1:2::/64", "192.0.2.1", "unknown"]);
+});
+
 test.each<[string, unknown, RegExp]>([
+  [
+    "a subnet of a policy by uid",
+    [{ ...POLICY, ipv6Subnet: 64 }],
+    /^Expected `policies\[0\]\.ipv6Subnet` to be a prefix length from 32 to 128, for a policy by ip only; got 64/,
+  ],
+  [
+    "a subnet that is too wide",
+    [{ ...POLICY, by: "ip", ipv4Subnet: 0 }],
+    /^Expected `policies\[0\]\.ipv4Subnet` to be a prefix length from 8 to 32, for a policy by ip only; got 0/,
+  ],
+  [
+    "an address that is overridden twice, in two spellings",
+    [{ ...POLICY, by: "ip", overrides: [{ subject: "2001:db8::1" }, { subject: "2001:DB8:0::2" }] }],
+    /^Expected `policies\[0\]\.overrides` to be overrides of different subjects/,
+  ],
   ["text that is no JSON", "[{", /^Expected `policies` to be a JSON array of policies.*; got "\[\{"/],
   ["no array", { name: "x" }, /^Expected `policies` to be a JSON array of policies.*; got \{"name":"x"\}/],
   [
@@ -174,7 +201,7 @@ test.each<[string, unknown, RegExp]>([
   [
     "a policy that is an array",
     [[]],
-    /^Expected `policies\[0\]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides.*; got \[\]/,
+    /^Expected `policies\[0\]` to be a policy with only name, by, limits, ipv4Subnet, ipv6Subnet, onRedisFailure, maxCost and overrides.*; got \[\]/,
   ],
   [
     "a limit that is a text",
@@ -208,8 +235,8 @@ test("all errors are reported at once", () => {
   expect(problemsOf([{ ...POLICY, limits: [limit], first: 1, second: 2 }])).toEqual([
     "Expected `policies[0].limits[0].window` to be set, unless windowMs is set instead; got undefined.",
     "Expected `policies[0].limits[0].burst` to be unset, unless the algorithm is token-bucket; got 2.",
-    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides; got the unknown field "first".',
-    'Expected `policies[0]` to be a policy with only name, by, limits, onRedisFailure, maxCost and overrides; got the unknown field "second".',
+    'Expected `policies[0]` to be a policy with only name, by, limits, ipv4Subnet, ipv6Subnet, onRedisFailure, maxCost and overrides; got the unknown field "first".',
+    'Expected `policies[0]` to be a policy with only name, by, limits, ipv4Subnet, ipv6Subnet, onRedisFailure, maxCost and overrides; got the unknown field "second".',
   ]);
 });
 

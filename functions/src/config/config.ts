@@ -1,4 +1,5 @@
 import { MAX_QUOTA } from "../quota/quota";
+import { parseNetworks, type Network } from "../rate-limit/ip-address";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import type { Secret } from "../secret";
 import { MAX_SESSION_TTL_SECONDS } from "../session/session";
@@ -41,6 +42,8 @@ export interface ServiceConfig {
     readonly policies: readonly Policy[];
     /** Collection of further policies, one for each document. */
     readonly policyCollection: string | undefined;
+    /** Networks whose entries in X-Forwarded-For are proxies rather than clients. */
+    readonly trustedProxies: readonly Network[];
   };
 }
 
@@ -221,7 +224,11 @@ function readServices(param: ParamReader): ServiceConfig {
       ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
       mode: text("MODE") as Config["session"]["mode"],
     },
-    rateLimit: { policies: readPolicies(param), policyCollection },
+    rateLimit: {
+      policies: readPolicies(param),
+      policyCollection,
+      trustedProxies: readTrustedProxies(param),
+    },
   };
 }
 
@@ -241,6 +248,13 @@ function readServer({ text, integer, secret, report }: ParamReader) {
   };
   if (server.ca && !server.tls) report("REDIS_CA_SECRET", "empty while REDIS_TLS is false", "a secret");
   return server;
+}
+
+function readTrustedProxies({ text, report }: Pick<ParamReader, "text" | "report">): readonly Network[] {
+  const { networks, invalid } = parseNetworks(text("TRUSTED_PROXIES"));
+  for (const part of invalid)
+    report("TRUSTED_PROXIES", "IP addresses or CIDR blocks, separated by commas", JSON.stringify(part));
+  return networks;
 }
 
 function readPolicies({ text, reportAll }: ParamReader): readonly Policy[] {

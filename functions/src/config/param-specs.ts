@@ -196,6 +196,11 @@ export const EXTENSION_PARAM_SPECS = {
     required: false,
     expected: "the path of a collection, such as rateLimitPolicies, without wildcards",
   },
+  TRUSTED_PROXIES: {
+    label: "Trusted proxies",
+    required: false,
+    expected: "nothing, or IP addresses or CIDR blocks, separated by commas",
+  },
   ENFORCE_APP_CHECK: {
     label: "Enforce App Check",
     default: "false",

@@ -1,6 +1,7 @@
 import { HttpsError, type CallableRequest } from "firebase-functions/v2/https";
 
-import { clientIp, type Caller } from "../rate-limit/subject";
+import type { RateLimiter } from "../rate-limit/rate-limiter";
+import type { Caller } from "../rate-limit/subject";
 
 /** What a handler may know of a call; the deployed callable passes Firebase's own request. */
 export type Call = Pick<CallableRequest<unknown>, "auth" | "app" | "data" | "rawRequest">;
@@ -51,6 +52,6 @@ export function requireAdmin(call: Call, adminClaim: string): void {
 }
 
 /** Who calls, as a rate limit's policy asks it. */
-export function callerOf({ auth, app, rawRequest }: Call): Caller {
-  return { uid: auth?.uid, appId: app?.appId, ip: clientIp(rawRequest) };
+export function callerOf({ auth, app, rawRequest }: Call, limiter: Pick<RateLimiter, "clientIp">): Caller {
+  return { uid: auth?.uid, appId: app?.appId, ip: limiter.clientIp(rawRequest) };
 }

@@ -35,7 +35,7 @@ export function checkRateLimit(call: Call, context: () => Context): Promise<Deci
     }
     // A client may name whom it asks for, but not without saying who it is.
     if (policy.by === "subject") requireUid(call);
-    const subject = subjectOf(policy, callerOf(call), input.subject);
+    const subject = subjectOf(policy, callerOf(call, rateLimiter), input.subject);
     return rateLimiter.decide(policy, subject, { cost: input.cost, peek: input.peek });
   });
 }

@@ -24,6 +24,8 @@ export interface Decision {
   readonly retryAfterMs: number;
   /** When the window ends, or the bucket is full again. */
   readonly resetAtMs: number;
+  /** `resetAtMs` as milliseconds from the decision, by the clock that made it. */
+  readonly resetAfterMs: number;
   readonly reason: "within-limit" | "limit-reached" | "blocked" | "redis-unavailable";
   readonly source: "redis" | "local" | "open" | "closed";
 }
@@ -51,13 +53,15 @@ export function decide(
   }
   const { limit, windowMs, remaining, waitMs, resetAtMs } = binding!;
   const blockedMs = allowed ? 0 : Math.max(0, blockedUntilMs(limits, entry) - nowMs);
+  const resetAfterMs = Math.max(resetAtMs - nowMs, blockedMs);
   return {
     allowed,
     limit,
     windowMs,
     remaining: blockedMs > 0 ? 0 : remaining,
     retryAfterMs: Math.max(blockedMs, waitMs),
-    resetAtMs: Math.max(resetAtMs, nowMs + blockedMs),
+    resetAtMs: nowMs + resetAfterMs,
+    resetAfterMs,
     reason: allowed ? "within-limit" : blockedMs > 0 ? "blocked" : "limit-reached",
     source,
   };

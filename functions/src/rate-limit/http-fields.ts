@@ -8,8 +8,7 @@ import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
  */
 export function rateLimitFields(
   subjectLimits: SubjectLimits,
-  { allowed, limit, windowMs, remaining, retryAfterMs, resetAtMs, source }: Decision,
-  nowMs: number,
+  { allowed, limit, windowMs, remaining, retryAfterMs, resetAfterMs, source }: Decision,
 ): Readonly<Record<string, string>> {
   const { policy, limits } = subjectLimits;
   const itemOf = (ofWindowMs: number) => `"${limits.length === 1 ? policy : `${policy}-${ofWindowMs}ms`}"`;
@@ -24,8 +23,7 @@ export function rateLimitFields(
   const fields: Record<string, string> = { "RateLimit-Policy": policies.join(", ") };
   // Without a store nothing is counted, so that there is no state to tell.
   if (source === "redis" || source === "local")
-    fields["RateLimit"] =
-      `${itemOf(windowMs)};r=${Math.min(remaining, limit)};t=${seconds(resetAtMs - nowMs)}`;
+    fields["RateLimit"] = `${itemOf(windowMs)};r=${Math.min(remaining, limit)};t=${seconds(resetAfterMs)}`;
   if (!allowed) fields["Retry-After"] = String(Math.max(1, seconds(retryAfterMs)));
   return fields;
 }

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 
 import { CALLERS_NAME, formatValue, onlyFields, parse, validationMessage } from "../validation";
+import { networkOf, type SubnetLengths } from "./ip-address";
 import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -109,6 +110,9 @@ const overrideSchema = onlyFields(
   "an override with only subject, limits and blockedUntil",
 );
 
+const IPV4_SUBNET = "a prefix length from 8 to 32, for a policy by ip only";
+const IPV6_SUBNET = "a prefix length from 32 to 128, for a policy by ip only";
+
 const NAME = "a name of 1 to 64 letters, digits, hyphens or underscores";
 const LIMITS = "an array of 1 to 8 limits";
 const OVERRIDES = `an array of at most ${MAX_OVERRIDES} overrides`;
@@ -126,21 +130,35 @@ const policySchema = v.pipe(
           "limits that differ in algorithm or window",
         ),
       ),
+      ipv4Subnet: v.optional(prefixLengthSchema(8, 32, IPV4_SUBNET)),
+      ipv6Subnet: v.optional(prefixLengthSchema(32, 128, IPV6_SUBNET)),
       onRedisFailure: v.optional(v.picklist(["local", "open", "closed"], "local, open or closed"), "local"),
       maxCost: v.optional(v.pipe(v.number(MAX_COST), v.safeInteger(MAX_COST), v.minValue(1, MAX_COST)), 1),
       overrides: v.optional(
-        v.pipe(
-          v.array(overrideSchema, OVERRIDES),
-          v.maxLength(MAX_OVERRIDES, OVERRIDES),
-          v.check(
-            (overrides) => isEachOnce(overrides, ({ subject }) => subject),
-            "overrides of different subjects",
-          ),
-        ),
+        v.pipe(v.array(overrideSchema, OVERRIDES), v.maxLength(MAX_OVERRIDES, OVERRIDES)),
         [],
       ),
     },
-    "a policy with only name, by, limits, onRedisFailure, maxCost and overrides",
+    "a policy with only name, by, limits, ipv4Subnet, ipv6Subnet, onRedisFailure, maxCost and overrides",
+  ),
+  v.forward(
+    v.check(({ by, ipv4Subnet }) => by === "ip" || ipv4Subnet === undefined, IPV4_SUBNET),
+    ["ipv4Subnet"],
+  ),
+  v.forward(
+    v.check(({ by, ipv6Subnet }) => by === "ip" || ipv6Subnet === undefined, IPV6_SUBNET),
+    ["ipv6Subnet"],
+  ),
+  v.transform(({ ipv4Subnet: ipv4 = 32, ipv6Subnet: ipv6 = 64, ...policy }) => ({
+    ...policy,
+    subnets: policy.by === "ip" ? { ipv4, ipv6 } : undefined,
+  })),
+  v.forward(
+    v.check(
+      ({ overrides, subnets }) => isEachOnce(overrides, ({ subject }) => countedAs(subject, subnets)),
+      "overrides of different subjects",
+    ),
+    ["overrides"],
   ),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return;
@@ -178,6 +196,10 @@ const policiesSchema = v.pipe(
 /** A subject may be an API key. */
 const REDACTED = ["subject", "overrides"];
 
+function prefixLengthSchema(least: number, most: number, what: string) {
+  return v.pipe(v.number(what), v.safeInteger(what), v.minValue(least, what), v.maxValue(most, what));
+}
+
 function isEachOnce<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
   return new Set(items.map(keyOf)).size === items.length;
 }
@@ -198,10 +220,22 @@ export interface Policy {
   readonly by: LimitedBy;
   /** The highest cost of a call by a client. Server code can charge more. */
   readonly maxCost: number;
+  /** Of a policy by IP address: the networks that are counted as one client. */
+  readonly subnets: SubnetLengths | undefined;
   /** The limits of subjects without an override. */
   readonly limits: SubjectLimits;
   /** Subjects with limits of their own. */
   readonly overrides: ReadonlyMap<string, SubjectLimits>;
+}
+
+/** The subject that a policy counts for a name: of an IP address, its network under a policy by IP address. */
+export function countedAs(subject: string, subnets: SubnetLengths | undefined): string {
+  return subnets === undefined ? subject : (networkOf(subject, subnets) ?? subject);
+}
+
+/** The limits of a subject, by the name that {@link countedAs} gives it. */
+export function limitsOf({ overrides, limits }: Policy, counted: string): SubjectLimits {
+  return overrides.get(counted) ?? limits;
 }
 
 /** Where policies come from: the configuration, and documents that may change while this process runs. */
@@ -266,6 +300,7 @@ export type PolicyInput = DeepReadonly<v.InferInput<typeof policySchema>>;
 function compile({
   name,
   by,
+  subnets,
   onRedisFailure,
   maxCost,
   limits,
@@ -288,9 +323,13 @@ function compile({
     name,
     by,
     maxCost,
+    subnets,
     limits: compiled(limits, 0),
     overrides: new Map(
-      overrides.map(({ subject, blockedUntil = 0 }, i) => [subject, compiled(own[i]!, blockedUntil)]),
+      overrides.map(({ subject, blockedUntil = 0 }, i) => [
+        countedAs(subject, subnets),
+        compiled(own[i]!, blockedUntil),
+      ]),
     ),
   };
 }

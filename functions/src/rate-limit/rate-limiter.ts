@@ -5,7 +5,8 @@ import { CALLERS_NAME } from "../validation";
 import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
-import type { Policy, PolicySource } from "./policy";
+import { clientIp, type HttpRequest, type Network } from "./ip-address";
+import { countedAs, limitsOf, type Policy, type PolicySource } from "./policy";
 import type { RateLimitStore, Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
 
@@ -52,8 +53,14 @@ export class RateLimiter {
     private readonly local: RateLimitStore,
     private readonly logs: Logs,
     private readonly metrics: Pick<Metrics, "decided">,
+    private readonly trustedProxies: readonly Network[] = [],
     private readonly now: () => number = () => Date.now(),
   ) {}
+
+  /** The IP address of the client that sent a request, see {@link clientIp}. */
+  clientIp(request: HttpRequest): string | undefined {
+    return clientIp(request, this.trustedProxies);
+  }
 
   async policy(name: string): Promise<Policy> {
     const policy = (await this.source.policies()).get(name);
@@ -87,14 +94,16 @@ export class RateLimiter {
 
   /** {@link check} by a policy at hand. */
   decide(policy: Policy, subject: string, { cost = 1, peek = false }: CheckOptions = {}): Promise<Decision> {
+    let counted: string;
     let limits: SubjectLimits;
     try {
-      limits = limitsOf(policy, subject);
+      counted = requireSubject(policy, subject);
+      limits = limitsOf(policy, counted);
       requireCost(limits, cost);
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    return this.shared.take(limits, subject, { cost, peek }, this.referee);
+    return this.shared.take(limits, counted, { cost, peek }, this.referee);
   }
 
   /**
@@ -107,9 +116,11 @@ export class RateLimiter {
     subject: string,
     { cost = 1 }: { readonly cost?: number } = {},
   ): Promise<void> {
-    const limits = limitsOf(await this.policy(policyName), subject);
+    const policy = await this.policy(policyName);
+    const counted = requireSubject(policy, subject);
+    const limits = limitsOf(policy, counted);
     requireCost(limits, cost);
-    await this.both((store) => store.refund(limits, subject, cost));
+    await this.both((store) => store.refund(limits, counted, cost));
   }
 
   /**
@@ -118,8 +129,9 @@ export class RateLimiter {
    * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
    */
   async reset(policyName: string, subject: string): Promise<void> {
-    const limits = limitsOf(await this.policy(policyName), subject);
-    await this.both((store) => store.reset(limits, subject));
+    const policy = await this.policy(policyName);
+    const counted = requireSubject(policy, subject);
+    await this.both((store) => store.reset(limitsOf(policy, counted), counted));
   }
 
   /**
@@ -129,14 +141,15 @@ export class RateLimiter {
    * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
    */
   async block(policyName: string, subject: string, untilMs: number): Promise<void> {
-    const limits = limitsOf(await this.policy(policyName), subject);
+    const policy = await this.policy(policyName);
+    const counted = requireSubject(policy, subject);
     if (!(untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
       throw new InvalidRateLimitCallError(
         "untilMs",
         untilMs,
         "a Unix time in milliseconds, at most 366 days ahead",
       );
-    await this.both((store) => store.block(limits, subject, untilMs));
+    await this.both((store) => store.block(limitsOf(policy, counted), counted, untilMs));
   }
 
   /** The local counts are changed too, as they may be asked next. */
@@ -150,11 +163,12 @@ function unknownPolicy(name: string): InvalidRateLimitCallError {
   return new InvalidRateLimitCallError("policy", name, "the name of a policy");
 }
 
-function limitsOf(policy: Policy, subject: string): SubjectLimits {
+/** The name under which a policy counts a subject. */
+function requireSubject({ subnets }: Policy, subject: string): string {
   if (typeof subject !== "string" || !CALLERS_NAME.test(subject)) {
     throw new InvalidRateLimitCallError("subject", subject, SUBJECT);
   }
-  return policy.overrides.get(subject) ?? policy.limits;
+  return countedAs(subject, subnets);
 }
 
 function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
@@ -185,6 +199,7 @@ function withoutStore({ limits }: SubjectLimits, source: "open" | "closed", nowM
     remaining: allowed ? limit : 0,
     retryAfterMs,
     resetAtMs: nowMs + retryAfterMs,
+    resetAfterMs: retryAfterMs,
     reason: "redis-unavailable",
     source,
   };

@@ -49,18 +49,3 @@ export function subjectOf({ name, by }: Policy, caller: Caller, named?: string):
       return "global";
   }
 }
-
-/** The parts of an HTTP request that say where it comes from. */
-interface HttpRequest {
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly socket?: { readonly remoteAddress?: string | undefined };
-}
-
-/**
- * The IP address of an HTTP request's sender: the last entry of X-Forwarded-For, which Google's front end adds. Those
- * before it are the sender's own words.
- */
-export function clientIp({ headers, socket }: HttpRequest): string | undefined {
-  const forwarded = [headers["x-forwarded-for"] ?? []].flat().join(",");
-  return forwarded.split(",").at(-1)?.trim() || socket?.remoteAddress;
-}

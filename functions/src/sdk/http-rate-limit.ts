@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 
 import type { Decision } from "../rate-limit/decision";
 import { rateLimitFields } from "../rate-limit/http-fields";
-import { CallerUnknownError, clientIp, subjectOf } from "../rate-limit/subject";
+import { countedAs, limitsOf } from "../rate-limit/policy";
+import { CallerUnknownError, subjectOf } from "../rate-limit/subject";
 import { isFaultOfRequest, type RateLimitOptions } from "./with-rate-limit";
 
 /**
@@ -103,12 +104,12 @@ async function decide<Request extends IncomingMessage>(
   const policy = await limiter.policy(policyName);
   const limited = subject
     ? await subject(request)
-    : subjectOf(policy, { uid: undefined, appId: undefined, ip: clientIp(request) });
+    : subjectOf(policy, { uid: undefined, appId: undefined, ip: limiter.clientIp(request) });
   const decision = await limiter.decide(policy, limited, {
     cost: typeof cost === "number" ? cost : cost(request),
   });
-  const limits = policy.overrides.get(limited) ?? policy.limits;
-  return { fields: rateLimitFields(limits, decision, Date.now()), decision };
+  const limits = limitsOf(policy, countedAs(limited, policy.subnets));
+  return { fields: rateLimitFields(limits, decision), decision };
 }
 
 /** Whether another part of the app has sent the response, or its client has closed the connection. */

@@ -81,7 +81,15 @@ export function createInMemory(
   const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
   const shared = new MemorySharedStore(redis, new LocalRateLimitStore(now, "redis"));
   const local = new LocalRateLimitStore(now);
-  const rateLimiter = new RateLimiter({ policies: () => policies }, shared, local, logs, metrics, now);
+  const rateLimiter = new RateLimiter(
+    { policies: () => policies },
+    shared,
+    local,
+    logs,
+    metrics,
+    config.rateLimit.trustedProxies,
+    now,
+  );
   return {
     ...createClients(() => ({ quotaService, rateLimiter, sessionService }), loadHttps),
     close: () => {},

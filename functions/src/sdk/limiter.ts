@@ -6,7 +6,7 @@ import type { LoadHttps } from "./load-https";
 /** Rate limits by named policies. */
 export interface Limiter extends Pick<
   RateLimiter,
-  "policy" | "check" | "decide" | "refund" | "reset" | "block"
+  "policy" | "check" | "clientIp" | "decide" | "refund" | "reset" | "block"
 > {
   /**
    * Decides and counts one request as `check` does, and throws where it is refused.
@@ -25,6 +25,7 @@ export function createLimiter(rateLimiter: () => RateLimiter, loadHttps: LoadHtt
   return {
     policy: async (name) => rateLimiter().policy(name),
     check: async (...call) => rateLimiter().check(...call),
+    clientIp: (request) => rateLimiter().clientIp(request),
     decide: async (...call) => rateLimiter().decide(...call),
     refund: async (...call) => rateLimiter().refund(...call),
     reset: async (...call) => rateLimiter().reset(...call),

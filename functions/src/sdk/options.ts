@@ -50,6 +50,11 @@ export interface RedisQuotaOptions {
   readonly rateLimitPolicies?: readonly PolicyInput[];
   /** Collection whose documents are policies too, in force within seconds of a change. None by default. */
   readonly rateLimitPolicyCollection?: string;
+  /**
+   * IP addresses or CIDR blocks, separated by commas, of the proxies between your clients and Google's front end. Policies
+   * by IP address skip them in X-Forwarded-For. None by default.
+   */
+  readonly trustedProxies?: string;
   /** Id of the Firestore database: `(default)` by default. Without effect beside `firestore`. */
   readonly database?: string;
   /** Client of the database with the provider documents: firebase-admin's for `database`, unless told. */
@@ -80,6 +85,7 @@ const PARAMS: Readonly<Record<Setting, ParamName>> = {
   sessionTtlSeconds: "SESSION_TTL_SECONDS",
   rateLimitPolicies: "RATE_LIMIT_POLICIES",
   rateLimitPolicyCollection: "RATE_LIMIT_POLICY_COLLECTION",
+  trustedProxies: "TRUSTED_PROXIES",
   database: "DATABASE",
 };
 

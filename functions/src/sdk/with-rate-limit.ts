@@ -2,7 +2,7 @@ import type { CallableRequest } from "firebase-functions/v2/https";
 
 import { toHttpsError } from "../handlers/https-errors";
 import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
-import { clientIp, subjectOf } from "../rate-limit/subject";
+import { subjectOf } from "../rate-limit/subject";
 import type { LoadHttps } from "./load-https";
 import { requireAllowed, type Limiter } from "./limiter";
 
@@ -38,7 +38,7 @@ export function createWithRateLimit(loadHttps: LoadHttps): WithRateLimit {
           : subjectOf(policy, {
               uid: request.auth?.uid,
               appId: request.app?.appId,
-              ip: clientIp(request.rawRequest),
+              ip: limiter.clientIp(request.rawRequest),
             });
         const decision = await limiter.decide(policy, limited, {
           cost: typeof cost === "number" ? cost : cost(request),
