@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type App, deleteApp, initializeApp } from "firebase-admin/app";
 import { type CollectionReference, getFirestore } from "firebase-admin/firestore";
 import type { Redis } from "ioredis";
-import { type FirebaseEmulators, startFirebaseEmulators } from "../emulator/start.ts";
+import { appVariables, type FirebaseEmulators, startFirebaseEmulators } from "../emulator/start.ts";
 import { Keys } from "../functions/dist/redis/keys.js";
 import { type RedisServer, startRedis } from "../scripts/redis-server.mjs";
 import { AppUser } from "./app-user.ts";
@@ -125,7 +125,7 @@ async function startEmulators(
   const tick = setInterval(() => report.progress(`starting the Firebase emulators, ${elapsed()}`), 500);
   try {
     const which = official ? { official } : {};
-    const env = { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redisPort), ...PARAMS };
+    const env = { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redisPort), ...appVariables(PARAMS) };
     const emulators = await startFirebaseEmulators({
       redisPort,
       params: PARAMS,

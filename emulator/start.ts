@@ -81,7 +81,7 @@ export class FirebaseEmulators extends EmulatedProject {
   async configure(params: Record<string, string>): Promise<void> {
     const { dir, instance, codebase } = this.#project;
     Object.assign(instance.params, params);
-    if (codebase && typeof codebase.env === "object") Object.assign(codebase.env, params);
+    if (codebase && typeof codebase.env === "object") Object.assign(codebase.env, appVariables(params));
     await writeParams(dir, instance, codebase);
     await this.#cli.ask(params);
   }
@@ -163,6 +163,11 @@ export async function startFirebaseEmulators(options: EmulatorsOptions): Promise
     await emulators.stop();
     throw error;
   }
+}
+
+/** The params as an app's own functions have them in their environment, for the SDK. */
+export function appVariables(params: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).map(([name, value]) => [`REDIS_QUOTA_${name}`, value]));
 }
 
 function copyOf(env: EmulatedCodebase["env"]): EmulatedCodebase["env"] {

@@ -2,7 +2,7 @@ import { onCall } from "firebase-functions/v2/https";
 import { createRedisQuota, withQuota, withRateLimit } from "firestore-redis-quota/lib";
 import { askModel } from "./model.js";
 
-// Where Redis is, and the policies, are in the codebase's .env: the values of the extension's params.
+// The settings are in the codebase's .env: the values of the extension's params, with the prefix REDIS_QUOTA_.
 const { quota, limiter } = createRedisQuota();
 
 /** Answers a user's question in a provider's name; the call is on the provider's quota, and on the user's rate limit. */

@@ -1,8 +1,12 @@
 import { applicationDefault, getApps, initializeApp, type App } from "firebase-admin/app";
 
-/** firebase-admin's default app: the process's own if it has initialised one, else of this project or the environment's. */
+/** The name that firebase-admin gives to the default app. */
+const DEFAULT_APP = "[DEFAULT]";
+
+/** Returns firebase-admin's default app. Initializes it, for this project or the environment's, if nobody has. */
 export function defaultApp(projectId?: string): App {
-  return getApps()[0] ?? initializeApp(projectId === undefined ? undefined : { projectId });
+  const app = getApps().find(({ name }) => name === DEFAULT_APP);
+  return app ?? initializeApp(projectId === undefined ? undefined : { projectId });
 }
 
 /** A token for Google Cloud's APIs, from Google's default credentials. */

@@ -9,7 +9,10 @@ const sdk = createSdk(requireHttps);
  * Redis is opened then too. Bad settings make every call throw ConfigError, which names them all, with what they got and
  * what is valid.
  *
- * @throws UnknownOptionError
+ * Firestore is firebase-admin's client of the default app, which is initialized if your code has not done it. Call the
+ * client's `settings()` before the first call of these clients: Firestore refuses it later.
+ *
+ * @throws InvalidArgumentError
  *
  * @example
  * const { quota, limiter } = createRedisQuota({ redisHost: "10.0.0.3" });
@@ -69,7 +72,7 @@ export { rateLimitMiddleware, withHttpRateLimit } from "./sdk/http-rate-limit";
 export type { SessionClient } from "./sdk/clients";
 export type { Limiter } from "./sdk/limiter";
 export type { RedisQuota } from "./sdk/sdk";
-export { UnknownOptionError, type RedisQuotaOptions } from "./sdk/options";
+export type { RedisQuotaOptions } from "./sdk/options";
 export type { QuotaClient, QuotaOptions } from "./sdk/with-quota";
 export type { RateLimitOptions } from "./sdk/with-rate-limit";
 export {
@@ -86,3 +89,4 @@ export {
   type SessionValue,
 } from "./session/session-data";
 export type { FoundSession, SessionLife } from "./session/session-service";
+export { InvalidArgumentError } from "./validation";

@@ -5,7 +5,9 @@ import { requireHttps } from "./sdk/load-https";
  * The clients of `createRedisQuota` without Redis and Firestore, for tests of an app's own code. They are the real ones,
  * of any mode, over stores in memory: both pass one suite of cases.
  *
- * @throws UnknownOptionError, ConfigError; that also for `rateLimitPolicyCollection`, which there is not in memory
+ * Reads no environment: settings that are left out have their defaults.
+ *
+ * @throws InvalidArgumentError, ConfigError; that also for `rateLimitPolicyCollection`, which there is not in memory
  *
  * @example
  * const { quota, answerFrom } = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 48, aiCallsLimit: 50 } } });
@@ -14,7 +16,7 @@ import { requireHttps } from "./sdk/load-https";
  * answerFrom("unknown");
  * await expect(quota.consume("ada")).rejects.toThrow(QuotaOutcomeUnknownError);
  */
-export function createTestRedisQuota(options: TestRedisQuotaOptions = {}): TestRedisQuota {
+export function createTestRedisQuota(options?: TestRedisQuotaOptions): TestRedisQuota {
   return createInMemory(options, requireHttps);
 }
 

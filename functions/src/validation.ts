@@ -16,6 +16,47 @@ export function validationMessage(field: string, expected: string, got: string):
   return `Expected \`${field}\` to be ${expected}; got ${got}.`;
 }
 
+/** An argument of a call is invalid; `field` names it. */
+export class InvalidArgumentError extends Error {
+  override readonly name: string = "InvalidArgumentError";
+  readonly code = "invalid-argument";
+
+  constructor(
+    readonly field: string,
+    expected: string,
+    got: string,
+  ) {
+    super(validationMessage(field, expected, got));
+  }
+}
+
+/**
+ * Copies an optional argument that is an object of options. The values of its fields are for others to check.
+ *
+ * @param names the fields that there are
+ * @throws InvalidArgumentError for another value than a plain object, and for unknown fields
+ */
+export function readOptions<Options extends object>(
+  value: Options | undefined,
+  names: readonly (keyof Options & string)[],
+): Partial<Options> {
+  if (value === undefined) return {};
+  const expected = `an object with only ${names.join(", ")}`;
+  let options: Partial<Options> | undefined;
+  try {
+    // Getters run here, once.
+    if (isMap(value)) options = { ...value };
+  } catch {
+    throw new InvalidArgumentError("options", expected, "an unreadable value");
+  }
+  if (options === undefined) throw new InvalidArgumentError("options", expected, formatValue(value));
+  for (const name of Object.keys(options)) {
+    if (!(names as readonly string[]).includes(name))
+      throw new InvalidArgumentError("options", expected, `the unknown field ${formatValue(name)}`);
+  }
+  return options;
+}
+
 /** Formats any value for an error message, in at most 80 characters. Never throws. */
 export function formatValue(value: unknown): string {
   try {
@@ -151,10 +192,15 @@ export function parse<Schema extends v.GenericSchema>(
   input: unknown,
   names: Names,
 ): { readonly output: v.InferOutput<Schema> } | { readonly problems: readonly string[] } {
-  const { success, output, issues } = v.safeParse(schema, input);
-  return success
-    ? { output }
-    : { problems: [...new Set(issues.map((issue) => describe(issue, input, names)))] };
+  try {
+    const { success, output, issues } = v.safeParse(schema, input);
+    return success
+      ? { output }
+      : { problems: [...new Set(issues.map((issue) => describe(issue, input, names)))] };
+  } catch {
+    // A getter of the value's, or a proxy.
+    return { problems: [validationMessage(names.whole, "a readable value", "an unreadable value")] };
+  }
 }
 
 function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown, names: Names): string {

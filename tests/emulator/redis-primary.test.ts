@@ -2,7 +2,7 @@ import path from "node:path";
 
 import type { Firestore } from "@google-cloud/firestore";
 
-import { startFirebaseEmulators, type FirebaseEmulators } from "../../emulator/start.ts";
+import { appVariables, startFirebaseEmulators, type FirebaseEmulators } from "../../emulator/start.ts";
 import type { PolicyInput } from "../../functions/src/lib";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
@@ -39,8 +39,7 @@ beforeAll(async () => {
       env: {
         REDIS_HOST: "127.0.0.1",
         REDIS_PORT: String(redisServer.port),
-        ...params,
-        RATE_LIMIT_POLICIES: JSON.stringify([CHATS]),
+        ...appVariables({ ...params, RATE_LIMIT_POLICIES: JSON.stringify([CHATS]) }),
       },
     },
   });

@@ -136,7 +136,9 @@ test("invalid documents are listed with what is wrong, and leave the configured 
       { origin: `${collection}/ai-chat`, problem: expect.stringContaining('"limit"') as unknown },
     ],
   });
-  expect((await run(["explain"], environment)).output).toMatch(/\nINVALID +\S+\/ai-chat +limits\[0\]\.limit/);
+  expect((await run(["explain"], environment)).output).toMatch(
+    /\nINVALID +\S+\/ai-chat +Expected `limits\[0\]\.limit` to be/,
+  );
 });
 
 test("invalid documents and an invalid configuration are told of together; a bad path is a usage error", async () => {

@@ -289,11 +289,15 @@ describe.each(["rateLimitMiddleware", "withHttpRateLimit"])("%s", (form) => {
     ["of the request", () => 4, 400],
     ["of the request", () => Number.NaN, 400],
     ["of the server", 4, 500],
-    ["of the server", 0.5, 500],
   ])("an invalid cost %s: %p is answered %i", async (_, cost, status) => {
     const response = await fetch(await serveLimited(limits({ policy: "key", subject: () => "a", cost })));
     expect(response.status).toBe(status);
     expect(await response.text()).toContain("Expected `cost` to be ");
+  });
+
+  test("a constant cost that is never valid is an error when the handler is wrapped", async () => {
+    const serve = async () => serveLimited(limits({ policy: "key", subject: () => "a", cost: 0.5 }));
+    await expect(serve()).rejects.toThrow("Expected `cost` to be ");
   });
 
   test("a policy by subject without the option subject is the server's fault", async () => {

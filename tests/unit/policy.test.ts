@@ -101,7 +101,7 @@ test.each<[string, unknown, RegExp]>([
     /^Expected `policies\[0\]\.overrides` to be overrides of different subjects/,
   ],
   ["text that is no JSON", "[{", /^Expected `policies` to be a JSON array of policies.*; got "\[\{"/],
-  ["no array", { name: "x" }, /^Expected `policies` to be a JSON array of policies.*; got \{"name":"x"\}/],
+  ["no array", { name: "x" }, /^Expected `policies` to be an array of policies.*; got \{"name":"x"\}/],
   [
     "no name",
     [{ ...POLICY, name: undefined }],

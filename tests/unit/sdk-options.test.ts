@@ -3,12 +3,12 @@ import { parseOptions } from "../../functions/src/sdk/options";
 
 const HOST = { redisHost: "10.0.0.3" };
 
-test("what is not told comes from the environment, and then from the form's defaults", () => {
+test("an option that is left out comes from REDIS_QUOTA_ and the param's name, and then from the form's defaults", () => {
   const environment = {
-    REDIS_HOST: "10.0.0.9",
-    REDIS_PORT: "6380",
-    MODE: "redis-primary",
-    LOCATION: "nowhere",
+    REDIS_QUOTA_REDIS_HOST: "10.0.0.9",
+    REDIS_QUOTA_REDIS_PORT: "6380",
+    REDIS_QUOTA_MODE: "redis-primary",
+    REDIS_QUOTA_KEY_PREFIX: "app",
   };
   const { redis, quota } = parseOptions({ ...HOST, quotaDefaultLimit: 0 }, environment);
   expect(redis).toEqual({
@@ -19,32 +19,59 @@ test("what is not told comes from the environment, and then from the form's defa
     tls: false,
     ca: undefined,
     timeoutMs: 100,
-    keyPrefix: "frq",
+    keyPrefix: "app",
   });
   expect(quota).toMatchObject({ mode: "redis-primary", collectionPath: "providers", defaultLimit: 0 });
 });
 
-test("every bad option is named, with what it got and what is valid", () => {
+test("variables that belong to the app or to its tools have no effect", () => {
+  const environment = { MODE: "test", DATABASE: "postgres://db", KEY_PREFIX: "a b", REDIS_TLS: "yes" };
+  const { database, quota } = parseOptions(HOST, environment);
+  expect(database).toBe("(default)");
+  expect(quota.mode).toBe("dual-write");
+});
+
+test.each<[string, object, Record<string, string>, [string, number]]>([
+  ["alone", {}, { REDIS_HOST: "10.0.0.1", REDIS_PORT: "6380" }, ["10.0.0.1", 6380]],
+  ["without a port", {}, { REDIS_HOST: "10.0.0.1" }, ["10.0.0.1", 6379]],
+  ["with the option redisPort", { redisPort: 7 }, { REDIS_HOST: "10.0.0.1" }, ["10.0.0.1", 7]],
+  ["not with the option redisHost", HOST, { REDIS_HOST: "other", REDIS_PORT: "6380" }, ["10.0.0.3", 6379]],
+  [
+    "not with REDIS_QUOTA_REDIS_HOST",
+    {},
+    { REDIS_QUOTA_REDIS_HOST: "10.0.0.2", REDIS_HOST: "other", REDIS_PORT: "6380" },
+    ["10.0.0.2", 6379],
+  ],
+])("REDIS_HOST and REDIS_PORT have the address %s", (_, options, environment, [host, port]) => {
+  expect(parseOptions(options, environment).redis).toMatchObject({ host, port });
+});
+
+test("every invalid setting is named as it was written: the option, or the variable", () => {
   const policy = { name: "p", by: "uid" as const, limits: [] };
-  const options = { redisHost: "redis://x", redisPort: 0, quotaTtlSeconds: 1, rateLimitPolicies: [policy] };
-  const error = (() => {
-    try {
-      return parseOptions(options, {});
-    } catch (thrown) {
-      return thrown as Error;
-    }
-  })();
-  expect((error as Error).message).toMatch(
+  const options = { redisPort: 0, quotaTtlSeconds: 1, rateLimitPolicies: [policy], quotaUsedField: "used" };
+  const environment = {
+    REDIS_HOST: "redis://x",
+    REDIS_QUOTA_MODE: "test",
+    REDIS_QUOTA_QUOTA_LIMIT_FIELD: "used",
+  };
+  expect(() => parseOptions(options, environment)).toThrow(
     new RegExp(
-      '^4 invalid params:\\n {2}Expected `REDIS_HOST` .*; got "redis://x"\\.\\n {2}Expected `REDIS_PORT` .*; got "0"\\.\\n' +
-        ' {2}Expected `QUOTA_TTL_SECONDS` .*; got "1"\\.\\n {2}Expected `RATE_LIMIT_POLICIES\\[0\\]\\.limits` to be an array of 1 to 8 limits; got \\[\\]\\.$',
+      [
+        "^6 invalid params:",
+        'Expected `REDIS_QUOTA_QUOTA_LIMIT_FIELD` to be a field apart from quotaUsedField, "used"; got "used"\\.',
+        'Expected `REDIS_HOST` to be a host name .*; got "redis://x"\\.',
+        'Expected `redisPort` to be a port number .*; got "0"\\.',
+        'Expected `quotaTtlSeconds` to be a number of seconds .*; got "1"\\.',
+        'Expected `REDIS_QUOTA_MODE` to be firestore, dual-write or redis-primary; got "test"\\.',
+        "Expected `rateLimitPolicies\\[0\\]\\.limits` to be an array of 1 to 8 limits; got \\[\\]\\.$",
+      ].join("\n {2}"),
     ),
   );
 });
 
 test("an option that there is not is refused", () => {
   expect(() => createRedisQuota({ ...HOST, redisHots: "x" } as never)).toThrow(
-    /^Expected `options` to be an object with only redisHost, .*; got the unknown option "redisHots"\.$/,
+    /^Expected `options` to be an object with only redisHost, .*; got the unknown field "redisHots"\.$/,
   );
 });
 
@@ -61,8 +88,8 @@ test("password, certificate and port can be secrets", () => {
     redisTls: true,
     redisCaSecret: "projects/p/secrets/ca",
   };
-  expect(parseOptions(options, {}).redis).toMatchObject({
-    port: { version: version("port") },
+  expect(parseOptions(options).redis).toMatchObject({
+    port: { param: "redisPort", version: version("port") },
     password: { version: version("auth") },
     tls: true,
     ca: { version: version("ca") },

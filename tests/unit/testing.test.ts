@@ -101,3 +101,16 @@ test("what a session holds is no one else's to change", async () => {
     expect((await sessions.get("s1"))?.data).toEqual({ cart: { tea: 1 } });
   }
 });
+
+test("the environment has no effect: test runners have variables of their own, such as MODE", () => {
+  const before = process.env;
+  process.env = { ...before, MODE: "test", DATABASE: "postgres://db", REDIS_QUOTA_MODE: "test" };
+  try {
+    jest.isolateModules(() => {
+      const testing = jest.requireActual<{ createTestRedisQuota(): object }>("../../functions/src/testing");
+      expect(testing.createTestRedisQuota()).toHaveProperty("limiter");
+    });
+  } finally {
+    process.env = before;
+  }
+});

@@ -1,9 +1,9 @@
 import { MAX_QUOTA } from "../quota/quota";
 import { parseNetworks, type Network } from "../rate-limit/ip-address";
-import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
+import { checkPolicies, InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import type { Secret } from "../secret";
 import { MAX_SESSION_TTL_SECONDS } from "../session/session";
-import { formatValue, validationMessage } from "../validation";
+import { formatRedacted, formatValue, validationMessage } from "../validation";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
 /** What the services need to know, checked and typed. */
@@ -61,7 +61,8 @@ export interface Config extends ServiceConfig {
 
 /** One invalid param, and the validation message that names it. */
 export interface ConfigProblem {
-  readonly param: ParamName;
+  /** The param, by the name that the user wrote. */
+  readonly param: string;
   readonly problem: string;
 }
 
@@ -78,13 +79,24 @@ export class ConfigError extends Error {
   }
 }
 
+/** Values of params, and how their source names and types them. */
+export interface ParamSource {
+  readonly values: ParamValues;
+  /** Names in messages; a param that is not here has its own. */
+  readonly names?: Readonly<Partial<Record<ParamName, string>>>;
+  /** Values that are not of their param's type. */
+  readonly mistyped?: ReadonlyMap<ParamName, unknown>;
+  /** The policies as values, instead of RATE_LIMIT_POLICIES. */
+  readonly policies?: unknown;
+}
+
 /**
  * Parses the values of all params.
  *
  * @throws ConfigError naming every bad param, what it got and what is valid.
  */
 export function parseConfig(values: ParamValues): Config {
-  return parse(values, (param) => ({ ...readServices(param), ...readDeployment(param) }));
+  return parse({ values }, (param) => ({ ...readServices(param), ...readDeployment(param) }));
 }
 
 /**
@@ -93,7 +105,16 @@ export function parseConfig(values: ParamValues): Config {
  * @throws ConfigError naming every bad param, what it got and what is valid.
  */
 export function parseServiceConfig(values: ParamValues): ServiceConfig {
-  return parse(values, readServices);
+  return readServiceConfig({ values });
+}
+
+/**
+ * {@link parseServiceConfig} for other sources than params.
+ *
+ * @throws ConfigError
+ */
+export function readServiceConfig(source: ParamSource): ServiceConfig {
+  return parse(source, readServices);
 }
 
 /** Where documents of rate limit policies are. */
@@ -109,11 +130,14 @@ export interface PolicyLocation {
  * @throws ConfigError
  */
 export function parsePolicyLocation(values: ParamValues): PolicyLocation {
-  return parse(values, readPolicyLocation);
+  return parse({ values }, readPolicyLocation);
 }
 
 /** How the value of a param is read; what is wrong with it is reported, not thrown. */
 interface ParamReader {
+  /** What messages call a param. */
+  nameOf(param: ParamName): string;
+  readonly policies: unknown;
   text(param: ParamName): string;
   integer(param: ParamName, min: number, max: number): number;
   /** The secret that a param names, if it names one. */
@@ -127,18 +151,24 @@ const NO_VALUE = "no value";
 
 const SECRET_NAME = /^projects\/[^/]+\/secrets\//;
 
-function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
+function parse<T>({ values, names, mistyped, policies }: ParamSource, read: (param: ParamReader) => T): T {
+  const nameOf = (param: ParamName) => names?.[param] ?? param;
   const problems: ConfigProblem[] = [];
   const reportAll = (param: ParamName, messages: readonly string[]) => {
     // A param that two settings are read from is reported once.
     const known = problems.map(({ problem }) => problem);
-    for (const problem of messages) if (!known.includes(problem)) problems.push({ param, problem });
+    for (const problem of messages)
+      if (!known.includes(problem)) problems.push({ param: nameOf(param), problem });
   };
   const report = (param: ParamName, expected: string, got: string) =>
-    reportAll(param, [validationMessage(param, expected, got)]);
+    reportAll(param, [validationMessage(nameOf(param), expected, got)]);
 
   const text = (param: ParamName): string => {
     const spec: ParamSpec = PARAM_SPECS[param];
+    if (mistyped?.has(param)) {
+      report(param, expectedOf(spec), (spec.hidden ? formatRedacted : formatValue)(mistyped.get(param)));
+      return "";
+    }
     const value = values[param]?.trim() || spec.default;
     if (value === undefined) {
       if (spec.required) report(param, spec.expected, NO_VALUE);
@@ -154,7 +184,7 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const integer = (param: ParamName, min: number, max: number): number => {
     const value = text(param);
     const number = Number(value);
-    const alreadyReported = problems.some((problem) => problem.param === param);
+    const alreadyReported = problems.some((problem) => problem.param === nameOf(param));
     if (!alreadyReported && !(Number.isSafeInteger(number) && number >= min && number <= max)) {
       report(param, expectedOf(PARAM_SPECS[param]), formatValue(value));
     }
@@ -164,10 +194,13 @@ function parse<T>(values: ParamValues, read: (param: ParamReader) => T): T {
   const secret = (param: ParamName): Secret | undefined => {
     if (!SECRET_NAME.test(values[param]?.trim() ?? "")) return undefined;
     const value = text(param);
-    return { param, version: value.includes("/versions/") ? value : `${value}/versions/latest` };
+    return {
+      param: nameOf(param),
+      version: value.includes("/versions/") ? value : `${value}/versions/latest`,
+    };
   };
 
-  const result = read({ text, integer, secret, report, reportAll });
+  const result = read({ nameOf, policies, text, integer, secret, report, reportAll });
   if (problems.length > 0) throw new ConfigError(problems);
   return result;
 }
@@ -184,7 +217,7 @@ function readPolicyLocation({ text }: Pick<ParamReader, "text">): PolicyLocation
 }
 
 function readServices(param: ParamReader): ServiceConfig {
-  const { text, integer, report } = param;
+  const { text, integer, report, nameOf } = param;
   const { database, policyCollection } = readPolicyLocation(param);
   const usedField = text("QUOTA_USED_FIELD");
   const limitField = text("QUOTA_LIMIT_FIELD");
@@ -193,12 +226,12 @@ function readServices(param: ParamReader): ServiceConfig {
     usedField.startsWith(`${limitField}.`) ||
     limitField.startsWith(`${usedField}.`)
   ) {
-    const expected = `a field apart from QUOTA_USED_FIELD, ${formatValue(usedField)}`;
+    const expected = `a field apart from ${nameOf("QUOTA_USED_FIELD")}, ${formatValue(usedField)}`;
     report("QUOTA_LIMIT_FIELD", expected, formatValue(limitField));
   }
   const sessionCollectionPath = text("SESSION_COLLECTION_PATH");
   if (sessionCollectionPath === text("QUOTA_COLLECTION_PATH")) {
-    const expected = "a collection apart from QUOTA_COLLECTION_PATH";
+    const expected = `a collection apart from ${nameOf("QUOTA_COLLECTION_PATH")}`;
     report("SESSION_COLLECTION_PATH", expected, formatValue(sessionCollectionPath));
   }
 
@@ -232,7 +265,7 @@ function readServices(param: ParamReader): ServiceConfig {
   };
 }
 
-function readServer({ text, integer, secret, report }: ParamReader) {
+function readServer({ text, integer, secret, report, nameOf }: ParamReader) {
   const optional = (param: ParamName) => {
     const named = secret(param);
     if (named === undefined) text(param); // reports what is neither a name nor nothing
@@ -246,7 +279,8 @@ function readServer({ text, integer, secret, report }: ParamReader) {
     tls: text("REDIS_TLS") === "true",
     ca: optional("REDIS_CA_SECRET"),
   };
-  if (server.ca && !server.tls) report("REDIS_CA_SECRET", "empty while REDIS_TLS is false", "a secret");
+  if (server.ca && !server.tls)
+    report("REDIS_CA_SECRET", `empty while ${nameOf("REDIS_TLS")} is false`, "a secret");
   return server;
 }
 
@@ -257,9 +291,12 @@ function readTrustedProxies({ text, report }: Pick<ParamReader, "text" | "report
   return networks;
 }
 
-function readPolicies({ text, reportAll }: ParamReader): readonly Policy[] {
+function readPolicies({ text, reportAll, nameOf, policies }: ParamReader): readonly Policy[] {
   try {
-    return parsePolicies(text("RATE_LIMIT_POLICIES"), "RATE_LIMIT_POLICIES");
+    const name = nameOf("RATE_LIMIT_POLICIES");
+    return policies === undefined
+      ? parsePolicies(text("RATE_LIMIT_POLICIES"), name)
+      : checkPolicies(policies, name);
   } catch (error) {
     if (!(error instanceof InvalidPolicies)) throw error;
     reportAll("RATE_LIMIT_POLICIES", error.problems);

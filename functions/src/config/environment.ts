@@ -9,6 +9,14 @@ export function readEnvironment(): ParamValues {
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
+/** Variables of an app's environment that the SDK may read. */
+const APP_VARIABLE = /^(REDIS_QUOTA_[A-Z_]+|REDIS_HOST|REDIS_PORT)$/;
+
+/** The SDK's settings as an app's environment has them now, by the names of its variables. */
+export function readAppEnvironment(): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => APP_VARIABLE.test(name)));
+}
+
 /** The id of this installation where it is one of the extension. */
 export function extensionInstanceId(): string | undefined {
   return env["EXT_INSTANCE_ID"];

@@ -55,8 +55,7 @@ export const EXTENSION_PARAM_SPECS = {
     pattern:
       /^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
     required: true,
-    expected:
-      "a host name or an IP address, without a scheme or a port (the port goes into REDIS_PORT), or projects/PROJECT/secrets/SECRET",
+    expected: "a host name or an IP address, without a scheme or a port, or projects/PROJECT/secrets/SECRET",
     hidden: /@/,
   },
   REDIS_PORT: {

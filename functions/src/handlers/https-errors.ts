@@ -2,23 +2,11 @@ import type { HttpsError } from "firebase-functions/v2/https";
 
 import { ConfigError } from "../config/config";
 import { FirestoreUnavailableError } from "../firestore";
-import {
-  InvalidCostError,
-  InvalidIdempotencyKeyError,
-  InvalidProviderIdError,
-  InvalidQuotaDocumentError,
-} from "../quota/quota";
+import { InvalidQuotaDocumentError } from "../quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
 import type { Decision } from "../rate-limit/decision";
-import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
 import { CallerUnknownError } from "../rate-limit/subject";
-
-const INVALID_ARGUMENT = [
-  InvalidProviderIdError,
-  InvalidCostError,
-  InvalidIdempotencyKeyError,
-  InvalidRateLimitCallError,
-];
+import { InvalidArgumentError } from "../validation";
 
 /**
  * Firebase knows its errors by their class, of which `import` and `require` of firebase-functions have one each: so it is
@@ -28,9 +16,7 @@ export type HttpsErrorClass = typeof HttpsError;
 
 /** The error that a client may see; anything unexpected as it is. */
 export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unknown {
-  if (INVALID_ARGUMENT.some((kind) => error instanceof kind)) {
-    return new HttpsError("invalid-argument", (error as Error).message);
-  }
+  if (error instanceof InvalidArgumentError) return new HttpsError(error.code, error.message);
   if (error instanceof CallerUnknownError) return new HttpsError(error.code, error.message);
   if (error instanceof QuotaOutcomeUnknownError) {
     const { idempotencyKey } = error;

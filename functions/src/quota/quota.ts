@@ -1,4 +1,11 @@
-import { CALLERS_NAME, formatValue, isDocumentId, isMap, validationMessage } from "../validation";
+import {
+  CALLERS_NAME,
+  formatValue,
+  InvalidArgumentError,
+  isDocumentId,
+  isMap,
+  validationMessage,
+} from "../validation";
 
 /** A provider's quota: how many calls it has used, and how many it may use. */
 export interface Quota {
@@ -81,15 +88,13 @@ export class InvalidQuotaDocumentError extends Error {
   }
 }
 
-/** An argument of a call is invalid; `field` names it. */
-export class InvalidProviderIdError extends Error {
+/** A provider id is invalid. */
+export class InvalidProviderIdError extends InvalidArgumentError {
   override readonly name = "InvalidProviderIdError";
-  readonly code = "invalid-argument";
-  readonly field = "providerId";
 
   constructor(received: unknown) {
     const expected = 'a document id: 1 to 1500 bytes, no "/", not ".", ".." or __x__';
-    super(validationMessage("providerId", expected, formatValue(received)));
+    super("providerId", expected, formatValue(received));
   }
 }
 
@@ -104,25 +109,21 @@ export function parseProviderId(value: unknown): string {
 }
 
 /** A call's cost is invalid. */
-export class InvalidCostError extends Error {
+export class InvalidCostError extends InvalidArgumentError {
   override readonly name = "InvalidCostError";
-  readonly code = "invalid-argument";
-  readonly field = "cost";
 
   constructor(received: unknown) {
-    super(validationMessage("cost", `a whole number from 1 to ${MAX_COST}`, formatValue(received)));
+    super("cost", `a whole number from 1 to ${MAX_COST}`, formatValue(received));
   }
 }
 
 /** A call's idempotency key is invalid. */
-export class InvalidIdempotencyKeyError extends Error {
+export class InvalidIdempotencyKeyError extends InvalidArgumentError {
   override readonly name = "InvalidIdempotencyKeyError";
-  readonly code = "invalid-argument";
-  readonly field = "idempotencyKey";
 
   constructor(received: unknown) {
     const expected = "1 to 256 characters without control characters";
-    super(validationMessage("idempotencyKey", expected, formatValue(received)));
+    super("idempotencyKey", expected, formatValue(received));
   }
 }
 

@@ -1,16 +1,14 @@
-import { formatRedacted, formatValue, validationMessage } from "../validation";
+import { formatRedacted, formatValue, InvalidArgumentError } from "../validation";
 
 /** An argument of a call is invalid; `field` names it. The message does not show a subject, which may be an API key. */
-export class InvalidRateLimitCallError extends Error {
+export class InvalidRateLimitCallError extends InvalidArgumentError {
   override readonly name = "InvalidRateLimitCallError";
-  readonly code = "invalid-argument";
 
   constructor(
-    readonly field: "policy" | "subject" | "cost" | "untilMs",
+    field: "policy" | "subject" | "cost" | "peek" | "untilMs",
     received: unknown,
     expected: string,
   ) {
-    const format = field === "subject" ? formatRedacted : formatValue;
-    super(validationMessage(field, expected, format(received)));
+    super(field, expected, (field === "subject" ? formatRedacted : formatValue)(received));
   }
 }

@@ -49,7 +49,7 @@ export class PolicyDocuments implements PolicySource {
   }
 
   policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>> {
-    return this.answered ? this.inForce : (this.firstAnswer ??= this.start());
+    return this.answered ? this.inForce : (this.firstAnswer ??= this.start().catch(this.forgetStart));
   }
 
   /** Ends the listener; what is known stays in force. */
@@ -59,6 +59,12 @@ export class PolicyDocuments implements PolicySource {
     this.stopWaiting();
     this.answered = true;
   }
+
+  /** The Firestore client could not be made; the next call tries again. */
+  private readonly forgetStart = (error: unknown): never => {
+    this.firstAnswer = undefined;
+    throw error;
+  };
 
   private async start(): Promise<ReadonlyMap<string, Policy>> {
     const firstSnapshot = new Promise<void>((resolve) => (this.stopWaiting = resolve));

@@ -189,7 +189,7 @@ const policySchema = v.pipe(
 );
 
 const policiesSchema = v.pipe(
-  v.array(policySchema, "a JSON array of policies"),
+  v.array(policySchema, "an array of policies"),
   v.check((policies) => isEachOnce(policies, ({ name }) => name), "policies with different names"),
 );
 
@@ -292,6 +292,13 @@ export function checkPolicy(name: string, fields: Readonly<Record<string, unknow
   return compile(result.output);
 }
 
+const compiledPolicies = new WeakSet<object>();
+
+/** Whether a value is a policy that was parsed here. */
+export function isPolicy(value: unknown): value is Policy {
+  return typeof value === "object" && value !== null && compiledPolicies.has(value);
+}
+
 type DeepReadonly<T> = { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
 /** What users write: policies in JSON or as values, before the defaults. */
@@ -319,7 +326,7 @@ function compile({
       limits: subjectLimits,
     };
   };
-  return {
+  const policy: Policy = {
     name,
     by,
     maxCost,
@@ -332,6 +339,8 @@ function compile({
       ]),
     ),
   };
+  compiledPolicies.add(policy);
+  return policy;
 }
 
 /** A limit as it is written, for anybody or for one subject. */

@@ -100,6 +100,7 @@ export class RateLimiter {
       counted = requireSubject(policy, subject);
       limits = limitsOf(policy, counted);
       requireCost(limits, cost);
+      if (typeof peek !== "boolean") throw new InvalidRateLimitCallError("peek", peek, "true or false");
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -143,7 +144,7 @@ export class RateLimiter {
   async block(policyName: string, subject: string, untilMs: number): Promise<void> {
     const policy = await this.policy(policyName);
     const counted = requireSubject(policy, subject);
-    if (!(untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
+    if (!(typeof untilMs === "number" && untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
       throw new InvalidRateLimitCallError(
         "untilMs",
         untilMs,

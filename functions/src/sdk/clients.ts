@@ -1,6 +1,7 @@
 import type { QuotaService } from "../quota/quota-service";
 import type { RateLimiter } from "../rate-limit/rate-limiter";
 import type { SessionService } from "../session/session-service";
+import { readOptions } from "../validation";
 import { createLimiter, type Limiter } from "./limiter";
 import type { LoadHttps } from "./load-https";
 import type { QuotaClient } from "./with-quota";
@@ -21,19 +22,26 @@ interface ClientServices {
   readonly sessionService: SessionService;
 }
 
+const CONSUME_OPTIONS = ["cost", "idempotencyKey"] as const;
+const SESSION_LIFE = ["ttlSeconds"] as const;
+
 /** @param services those of the first call; what it throws, every call rejects with */
 export function createClients(services: () => ClientServices, loadHttps: LoadHttps): Clients {
   return {
     quota: {
       check: async (providerId) => services().quotaService.check(providerId),
-      consume: async (...call) => services().quotaService.consume(...call),
-      refund: async (...call) => services().quotaService.refund(...call),
+      consume: async (providerId, options) =>
+        services().quotaService.consume(providerId, readOptions(options, CONSUME_OPTIONS)),
+      refund: async (providerId, options) =>
+        services().quotaService.refund(providerId, readOptions(options, CONSUME_OPTIONS)),
     },
     limiter: createLimiter(() => services().rateLimiter, loadHttps),
     sessions: {
       get: async (sessionId) => services().sessionService.get(sessionId),
-      set: async (...call) => services().sessionService.set(...call),
-      touch: async (...call) => services().sessionService.touch(...call),
+      set: async (sessionId, data, life) =>
+        services().sessionService.set(sessionId, data, readOptions(life, SESSION_LIFE)),
+      touch: async (sessionId, life) =>
+        services().sessionService.touch(sessionId, readOptions(life, SESSION_LIFE)),
       destroy: async (sessionId) => services().sessionService.destroy(sessionId),
     },
   };

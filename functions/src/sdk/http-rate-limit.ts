@@ -4,7 +4,9 @@ import type { Decision } from "../rate-limit/decision";
 import { rateLimitFields } from "../rate-limit/http-fields";
 import { countedAs, limitsOf } from "../rate-limit/policy";
 import { CallerUnknownError, subjectOf } from "../rate-limit/subject";
-import { isFaultOfRequest, type RateLimitOptions } from "./with-rate-limit";
+import { requireFunction } from "./options";
+import { costOf } from "./request-cost";
+import { isFaultOfRequest, readRateLimitOptions, type RateLimitOptions } from "./with-rate-limit";
 
 /**
  * Express middleware that only passes requests within a rate limit on. Works with any framework whose requests and
@@ -26,8 +28,9 @@ import { isFaultOfRequest, type RateLimitOptions } from "./with-rate-limit";
  * app.use("/api", cors(), rateLimitMiddleware({ limiter, policy: "api" }));
  */
 export function rateLimitMiddleware<Request extends IncomingMessage>(
-  options: RateLimitOptions<Request>,
+  given: RateLimitOptions<Request>,
 ): (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void {
+  const options = readRateLimitOptions(given);
   return (request, response, next) => {
     if (isPreflight(request)) {
       next();
@@ -62,8 +65,10 @@ function passOn(next: (error?: unknown) => void): void {
  */
 export function withHttpRateLimit<Request extends IncomingMessage, Response extends ServerResponse>(
   handler: (request: Request, response: Response) => void | Promise<void>,
-  options: RateLimitOptions<Request>,
+  given: RateLimitOptions<Request>,
 ): (request: Request, response: Response) => Promise<void> {
+  requireFunction("handler", handler);
+  const options = readRateLimitOptions(given);
   return async (request, response) => {
     if (!(await decideRequest(request, response, options))) return;
     try {
@@ -105,9 +110,7 @@ async function decide<Request extends IncomingMessage>(
   const limited = subject
     ? await subject(request)
     : subjectOf(policy, { uid: undefined, appId: undefined, ip: limiter.clientIp(request) });
-  const decision = await limiter.decide(policy, limited, {
-    cost: typeof cost === "number" ? cost : cost(request),
-  });
+  const decision = await limiter.decide(policy, limited, { cost: costOf(cost, request) });
   const limits = limitsOf(policy, countedAs(limited, policy.subnets));
   return { fields: rateLimitFields(limits, decision), decision };
 }

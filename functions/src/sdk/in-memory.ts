@@ -1,10 +1,10 @@
 import { ConfigError } from "../config/config";
-import { readEnvironment } from "../config/environment";
 import { GrpcStatus } from "../grpc-status";
 import { MemoryServer } from "../memory-server";
 import { createLogs } from "../observability/logs";
 import { Metrics } from "../observability/metrics";
 import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
+import { parseProviderId } from "../quota/quota";
 import { QuotaService } from "../quota/quota-service";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
 import type { RateLimitStore, SharedRateLimitStore } from "../rate-limit/rate-limit-store";
@@ -12,10 +12,16 @@ import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
 import { MemorySessions } from "../session/memory-sessions";
 import { SessionService } from "../session/session-service";
-import { formatValue, validationMessage } from "../validation";
+import { formatValue, InvalidArgumentError, isMap, readOptions, validationMessage } from "../validation";
 import { createClients } from "./clients";
 import type { LoadHttps } from "./load-https";
-import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
+import {
+  parseOptions,
+  readRedisQuotaOptions,
+  requireFunction,
+  SETTING_NAMES,
+  type RedisQuotaOptions,
+} from "./options";
 import type { RedisQuota } from "./sdk";
 
 export interface TestRedisQuotaOptions extends Omit<RedisQuotaOptions, "firestore"> {
@@ -51,11 +57,11 @@ const PRESENCES = {
 
 /** The SDK's clients on stores in memory, see testing.ts. */
 export function createInMemory(
-  { providers = {}, now = () => Date.now(), log = () => {}, ...settings }: TestRedisQuotaOptions,
+  options: TestRedisQuotaOptions | undefined,
   loadHttps: LoadHttps,
 ): TestRedisQuota {
-  requireKnownOptions(settings);
-  const config = parseOptions({ redisHost: "in-memory", ...settings }, readEnvironment());
+  const { providers = {}, now = () => Date.now(), log = () => {}, ...settings } = readTestOptions(options);
+  const config = parseOptions({ redisHost: "in-memory", ...settings });
   requireNoPolicyCollection(config.rateLimit.policyCollection);
   const redis = new MemoryServer((outcome, cause) => new RedisUnavailableError("in-memory", outcome, cause));
   const firestore = new MemoryServer((_, cause) => Object.assign(cause, { code: GrpcStatus.UNAVAILABLE }));
@@ -63,7 +69,13 @@ export function createInMemory(
   const metrics = new Metrics(createLogs(() => {}));
 
   const quotas = new MemoryQuotas(redis, firestore, config.quota, now);
-  for (const [providerId, document] of Object.entries(providers)) quotas.setProvider(providerId, document);
+  const setProvider = (providerId: string, document: ProviderDocument | undefined) => {
+    parseProviderId(providerId);
+    if (document !== undefined) requireMap("document", document);
+    quotas.setProvider(providerId, document);
+  };
+  requireMap("providers", providers);
+  for (const [providerId, document] of Object.entries(providers)) setProvider(providerId, document);
   const { redisStore, firestoreStore } = quotas;
   // In the modes in which it is asked to, Redis has counted nothing.
   const sync = { flush: () => redis.run(() => new Map<string, Error>()) };
@@ -93,12 +105,29 @@ export function createInMemory(
   return {
     ...createClients(() => ({ quotaService, rateLimiter, sessionService }), loadHttps),
     close: () => {},
-    setProvider: (providerId, document) => quotas.setProvider(providerId, document),
+    setProvider,
     answerFrom(source) {
+      if (!Object.hasOwn(PRESENCES, source)) {
+        const expected = Object.keys(PRESENCES).join(", ");
+        throw new InvalidArgumentError("source", `one of ${expected}`, formatValue(source));
+      }
       redis.presence = PRESENCES[source].redis;
       firestore.presence = PRESENCES[source].firestore;
     },
   };
+}
+
+/** @throws InvalidArgumentError */
+function readTestOptions(options: TestRedisQuotaOptions | undefined) {
+  const { providers, now, ...shared } = readOptions(options, [...SETTING_NAMES, "log", "providers", "now"]);
+  if (now !== undefined) requireFunction("now", now);
+  const { settings, log } = readRedisQuotaOptions(shared);
+  return { ...settings, providers, now, log };
+}
+
+/** @throws InvalidArgumentError */
+function requireMap(field: string, value: unknown): void {
+  if (!isMap(value)) throw new InvalidArgumentError(field, "a plain object", formatValue(value));
 }
 
 /** @throws ConfigError */
@@ -106,7 +135,7 @@ function requireNoPolicyCollection(collection: string | undefined): void {
   if (collection === undefined) return;
   const expected = "unset in tests, which have no such collection: use rateLimitPolicies";
   const problem = validationMessage("rateLimitPolicyCollection", expected, formatValue(collection));
-  throw new ConfigError([{ param: "RATE_LIMIT_POLICY_COLLECTION", problem }]);
+  throw new ConfigError([{ param: "rateLimitPolicyCollection", problem }]);
 }
 
 /** Counts in memory that are Redis's. */

@@ -1,6 +1,9 @@
 import type { Decision } from "../rate-limit/decision";
+import { InvalidRateLimitCallError } from "../rate-limit/invalid-call";
+import { isPolicy } from "../rate-limit/policy";
 import type { CheckOptions, RateLimiter } from "../rate-limit/rate-limiter";
 import { refusedByRateLimit } from "../handlers/https-errors";
+import { readOptions } from "../validation";
 import type { LoadHttps } from "./load-https";
 
 /** Rate limits by named policies. */
@@ -20,17 +23,28 @@ export interface Limiter extends Pick<
   enforce(policyName: string, subject: string, options?: CheckOptions): Promise<Decision>;
 }
 
+const CHECK_OPTIONS = ["cost", "peek"] as const;
+
 /** @param rateLimiter that of the first call; what it throws, every call rejects with */
 export function createLimiter(rateLimiter: () => RateLimiter, loadHttps: LoadHttps): Limiter {
   return {
     policy: async (name) => rateLimiter().policy(name),
-    check: async (...call) => rateLimiter().check(...call),
+    check: async (policyName, subject, options) =>
+      rateLimiter().check(policyName, subject, readOptions(options, CHECK_OPTIONS)),
+    decide: async (policy, subject, options) => {
+      if (!isPolicy(policy))
+        throw new InvalidRateLimitCallError("policy", policy, "a policy of limiter.policy");
+      return rateLimiter().decide(policy, subject, readOptions(options, CHECK_OPTIONS));
+    },
+    refund: async (policyName, subject, options) =>
+      rateLimiter().refund(policyName, subject, readOptions(options, ["cost"])),
     clientIp: (request) => rateLimiter().clientIp(request),
-    decide: async (...call) => rateLimiter().decide(...call),
-    refund: async (...call) => rateLimiter().refund(...call),
     reset: async (...call) => rateLimiter().reset(...call),
     block: async (...call) => rateLimiter().block(...call),
-    enforce: async (...call) => requireAllowed(await rateLimiter().check(...call), loadHttps),
+    enforce: async (policyName, subject, options) => {
+      const decision = await rateLimiter().check(policyName, subject, readOptions(options, CHECK_OPTIONS));
+      return requireAllowed(decision, loadHttps);
+    },
   };
 }
 

@@ -1,15 +1,15 @@
 import type { Firestore } from "firebase-admin/firestore";
 
-import { parseServiceConfig, type ServiceConfig } from "../config/config";
-import type { ParamName, ParamValues } from "../config/param-specs";
+import { readServiceConfig, type ServiceConfig } from "../config/config";
+import type { ParamName } from "../config/param-specs";
 import type { LogSink } from "../observability/logs";
 import type { PolicyInput } from "../rate-limit/policy";
-import { formatValue, validationMessage } from "../validation";
+import { formatValue, InvalidArgumentError, readOptions } from "../validation";
 
 /**
- * Settings of {@link createRedisQuota}. Each is the param of the same name in the environment (`redisHost` is
- * REDIS_HOST), which holds where the option is left out, so that one .env file serves the extension and the app. Those
- * that both have must agree with the extension's.
+ * Settings of {@link createRedisQuota}. An option that is left out is read from the environment: from `REDIS_QUOTA_` and
+ * the name of the param (`mode` is REDIS_QUOTA_MODE). Without a host of these, REDIS_HOST and REDIS_PORT have the address.
+ * Settings that the extension has too must be the same in both.
  */
 export interface RedisQuotaOptions {
   /** Host name or IP address of Redis, or the Secret Manager resource that holds it: `projects/PROJECT/secrets/SECRET`. */
@@ -65,59 +65,108 @@ export interface RedisQuotaOptions {
 
 type Setting = Exclude<keyof RedisQuotaOptions, "firestore" | "log">;
 
-const PARAMS: Readonly<Record<Setting, ParamName>> = {
-  redisHost: "REDIS_HOST",
-  redisPort: "REDIS_PORT",
-  redisTopology: "REDIS_TOPOLOGY",
-  redisAuthSecret: "REDIS_AUTH_SECRET",
-  redisTls: "REDIS_TLS",
-  redisCaSecret: "REDIS_CA_SECRET",
-  redisTimeoutMs: "REDIS_TIMEOUT_MS",
-  keyPrefix: "KEY_PREFIX",
-  mode: "MODE",
-  quotaCollectionPath: "QUOTA_COLLECTION_PATH",
-  quotaUsedField: "QUOTA_USED_FIELD",
-  quotaLimitField: "QUOTA_LIMIT_FIELD",
-  quotaDefaultLimit: "QUOTA_DEFAULT_LIMIT",
-  quotaTtlSeconds: "QUOTA_TTL_SECONDS",
-  missingProvider: "MISSING_PROVIDER",
-  sessionCollectionPath: "SESSION_COLLECTION_PATH",
-  sessionTtlSeconds: "SESSION_TTL_SECONDS",
-  rateLimitPolicies: "RATE_LIMIT_POLICIES",
-  rateLimitPolicyCollection: "RATE_LIMIT_POLICY_COLLECTION",
-  trustedProxies: "TRUSTED_PROXIES",
-  database: "DATABASE",
+/** The param of each setting, and the types of its values. */
+const SETTINGS: Readonly<Record<Setting, readonly [ParamName, ...("string" | "number" | "boolean")[]]>> = {
+  redisHost: ["REDIS_HOST", "string"],
+  redisPort: ["REDIS_PORT", "number", "string"],
+  redisTopology: ["REDIS_TOPOLOGY", "string"],
+  redisAuthSecret: ["REDIS_AUTH_SECRET", "string"],
+  redisTls: ["REDIS_TLS", "boolean"],
+  redisCaSecret: ["REDIS_CA_SECRET", "string"],
+  redisTimeoutMs: ["REDIS_TIMEOUT_MS", "number"],
+  keyPrefix: ["KEY_PREFIX", "string"],
+  mode: ["MODE", "string"],
+  quotaCollectionPath: ["QUOTA_COLLECTION_PATH", "string"],
+  quotaUsedField: ["QUOTA_USED_FIELD", "string"],
+  quotaLimitField: ["QUOTA_LIMIT_FIELD", "string"],
+  quotaDefaultLimit: ["QUOTA_DEFAULT_LIMIT", "number"],
+  quotaTtlSeconds: ["QUOTA_TTL_SECONDS", "number"],
+  missingProvider: ["MISSING_PROVIDER", "string"],
+  sessionCollectionPath: ["SESSION_COLLECTION_PATH", "string"],
+  sessionTtlSeconds: ["SESSION_TTL_SECONDS", "number"],
+  rateLimitPolicies: ["RATE_LIMIT_POLICIES"],
+  rateLimitPolicyCollection: ["RATE_LIMIT_POLICY_COLLECTION", "string"],
+  trustedProxies: ["TRUSTED_PROXIES", "string"],
+  database: ["DATABASE", "string"],
 };
 
-/** An option has a name that none has. */
-export class UnknownOptionError extends Error {
-  override readonly name = "UnknownOptionError";
-  readonly code = "invalid-config";
+/** The names of all settings. */
+export const SETTING_NAMES = Object.keys(SETTINGS) as Setting[];
 
-  constructor(readonly option: string) {
-    const expected = `an object with only ${Object.keys(PARAMS).join(", ")}, firestore and log`;
-    super(validationMessage("options", expected, `the unknown option ${formatValue(option)}`));
-  }
-}
+type Settings = Pick<RedisQuotaOptions, Setting>;
 
-type Settings = Omit<RedisQuotaOptions, "firestore" | "log">;
-
-/** @throws UnknownOptionError */
-export function requireKnownOptions(settings: Settings): void {
-  const unknown = Object.keys(settings).find((option) => !Object.hasOwn(PARAMS, option));
-  if (unknown !== undefined) throw new UnknownOptionError(unknown);
+/** What `createRedisQuota` was given: the settings, and the objects to use. */
+interface GivenOptions {
+  readonly settings: Settings;
+  readonly firestore: Firestore | undefined;
+  readonly log: LogSink | undefined;
 }
 
 /**
- * The options, and for those left out the environment, checked.
+ * Copies the options, without the values of the settings being checked: these are known to be right or wrong when the
+ * environment is read.
  *
- * @throws ConfigError naming every bad param, what it got and what is valid
+ * @throws InvalidArgumentError
  */
-export function parseOptions(settings: Settings, environment: ParamValues): ServiceConfig {
-  const values: Partial<Record<ParamName, string>> = { ...environment };
-  for (const [option, value] of Object.entries(settings)) {
-    if (value === undefined) continue;
-    values[PARAMS[option as Setting]] = typeof value === "object" ? JSON.stringify(value) : String(value);
+export function readRedisQuotaOptions(options: RedisQuotaOptions | undefined): GivenOptions {
+  const { firestore, log, ...settings } = readOptions(options, [...SETTING_NAMES, "firestore", "log"]);
+  if (firestore !== undefined)
+    requireMethods("firestore", firestore, ["collection", "doc"], "a Firestore client");
+  if (log !== undefined) requireFunction("log", log);
+  return { settings, firestore, log };
+}
+
+/** @throws InvalidArgumentError */
+export function requireFunction(field: string, value: unknown): void {
+  if (typeof value !== "function") throw new InvalidArgumentError(field, "a function", formatValue(value));
+}
+
+/** @throws InvalidArgumentError */
+export function requireMethods(
+  field: string,
+  value: unknown,
+  methods: readonly string[],
+  expected: string,
+): void {
+  try {
+    const object = value as Readonly<Record<string, unknown>>;
+    if (methods.every((method) => typeof object[method] === "function")) return;
+  } catch {
+    // Neither null nor a hostile proxy has methods.
   }
-  return parseServiceConfig(values);
+  throw new InvalidArgumentError(field, expected, formatValue(value));
+}
+
+/**
+ * The settings, and for those left out the environment, checked.
+ *
+ * @param environment `REDIS_QUOTA_*`, REDIS_HOST and REDIS_PORT; none if only the options count
+ * @throws ConfigError naming every invalid setting as the user wrote it: the option, or else the variable
+ */
+export function parseOptions(
+  settings: Settings,
+  environment?: Readonly<Record<string, string | undefined>>,
+): ServiceConfig {
+  const values: Partial<Record<ParamName, string>> = {};
+  const names: Partial<Record<ParamName, string>> = {};
+  const mistyped = new Map<ParamName, unknown>();
+  // Another Redis of the app may be at REDIS_PORT; it goes with REDIS_HOST only.
+  const hasOwnHost = settings.redisHost !== undefined || environment?.["REDIS_QUOTA_REDIS_HOST"];
+  for (const setting of SETTING_NAMES) {
+    const [param, ...types] = SETTINGS[setting];
+    const value: unknown = settings[setting];
+    if (value !== undefined) {
+      names[param] = setting;
+      if ((types as string[]).includes(typeof value)) values[param] = String(value);
+      else if (setting !== "rateLimitPolicies") mistyped.set(param, value);
+      continue;
+    }
+    const isAddress = param === "REDIS_HOST" || param === "REDIS_PORT";
+    const own = `REDIS_QUOTA_${param}`;
+    const name = isAddress && !hasOwnHost && !environment?.[own] ? param : own;
+    names[param] = environment === undefined ? setting : name;
+    const inEnvironment = environment?.[name];
+    if (inEnvironment !== undefined) values[param] = inEnvironment;
+  }
+  return readServiceConfig({ values, names, mistyped, policies: settings.rateLimitPolicies });
 }

@@ -1,12 +1,12 @@
 import { write } from "firebase-functions/logger";
 
-import { readEnvironment, secretManagerEmulatorHost } from "../config/environment";
+import { readAppEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { defaultFirestore } from "../default-firestore";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
 import { createClients, type Clients } from "./clients";
 import type { LoadHttps } from "./load-https";
-import { parseOptions, requireKnownOptions, type RedisQuotaOptions } from "./options";
+import { parseOptions, readRedisQuotaOptions, type RedisQuotaOptions } from "./options";
 import { createWithQuota, type WithQuota } from "./with-quota";
 import { createWithRateLimit, type WithRateLimit } from "./with-rate-limit";
 
@@ -29,20 +29,17 @@ export interface Sdk {
 /** @param loadHttps as the app has it: firebase-functions' errors are known by class, of which `import` and `require` have one each */
 export function createSdk(loadHttps: LoadHttps): Sdk {
   return {
-    createRedisQuota: (options) => createRedisQuota(options ?? {}, loadHttps),
+    createRedisQuota: (options) => createRedisQuota(options, loadHttps),
     withQuota: createWithQuota(loadHttps),
     withRateLimit: createWithRateLimit(loadHttps),
   };
 }
 
-function createRedisQuota(
-  { firestore, log, ...settings }: RedisQuotaOptions,
-  loadHttps: LoadHttps,
-): RedisQuota {
-  requireKnownOptions(settings);
+function createRedisQuota(options: RedisQuotaOptions | undefined, loadHttps: LoadHttps): RedisQuota {
+  const { settings, firestore, log } = readRedisQuotaOptions(options);
   let made: Services | undefined;
   const make = () => {
-    const config = parseOptions(settings, readEnvironment());
+    const config = parseOptions(settings, readAppEnvironment());
     const getFirestore = () => firestore ?? defaultFirestore(config.database);
     return createServices(config, getFirestore, createLogs(log ?? write), secretManagerEmulatorHost());
   };

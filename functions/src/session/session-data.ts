@@ -47,9 +47,16 @@ export class SessionTooLargeError extends Error {
  * @throws InvalidSessionDataError, SessionTooLargeError
  */
 export function parseSessionData(value: unknown): SessionData {
-  if (!isMap(value)) throw new InvalidSessionDataError("data", "a plain object", formatRedacted(value));
-  checkMap(value, "data", 1);
-  const json = JSON.stringify(value);
+  let json: string;
+  try {
+    if (!isMap(value)) throw new InvalidSessionDataError("data", "a plain object", formatRedacted(value));
+    checkMap(value, "data", 1);
+    json = JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof InvalidSessionDataError) throw error;
+    // A getter of the value's, or a proxy.
+    throw new InvalidSessionDataError("data", "a plain object", "an unreadable value");
+  }
   const bytes = Buffer.byteLength(json);
   if (bytes > MAX_SESSION_BYTES) throw new SessionTooLargeError(bytes);
   return JSON.parse(json) as SessionData;

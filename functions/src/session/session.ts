@@ -1,4 +1,4 @@
-import { formatRedacted, formatValue, isDocumentId, validationMessage } from "../validation";
+import { formatRedacted, formatValue, InvalidArgumentError, isDocumentId } from "../validation";
 import type { SessionData } from "./session-data";
 
 /** A session that is alive: what it holds, and until when (Unix time, milliseconds). */
@@ -38,26 +38,22 @@ const MIN_DESTROYED_SECONDS = 120;
 const DESTROYED_MARGIN_SECONDS = 60;
 
 /** A session id is invalid. The message does not show it: who has an id has the session. */
-export class InvalidSessionIdError extends Error {
+export class InvalidSessionIdError extends InvalidArgumentError {
   override readonly name = "InvalidSessionIdError";
-  readonly code = "invalid-argument";
-  readonly field = "sessionId";
 
   constructor(received: unknown) {
     const expected = '1 to 256 characters, no "/", not ".", ".." or __x__';
-    super(validationMessage("sessionId", expected, formatRedacted(received)));
+    super("sessionId", expected, formatRedacted(received));
   }
 }
 
 /** A call's TTL is invalid. */
-export class InvalidSessionTtlError extends Error {
+export class InvalidSessionTtlError extends InvalidArgumentError {
   override readonly name = "InvalidSessionTtlError";
-  readonly code = "invalid-argument";
-  readonly field = "ttlSeconds";
 
   constructor(received: unknown) {
     const expected = `a whole number from 1 to ${MAX_SESSION_TTL_SECONDS} (30 days)`;
-    super(validationMessage("ttlSeconds", expected, formatValue(received)));
+    super("ttlSeconds", expected, formatValue(received));
   }
 }
 

@@ -11,6 +11,10 @@ local blocks = KEYS[1]
 local subject = ARGV[1]
 local untilMs = ARGV[2]
 
+if subject == "" then
+  return redis.error_reply("ERR The subject is empty")
+end
+
 local time = redis.call("TIME")
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call("ZADD", blocks, untilMs, subject)

@@ -10,6 +10,10 @@
 local blocks = KEYS[1]
 local subject = ARGV[1]
 
+if subject == "" then
+  return redis.error_reply("ERR The subject is empty")
+end
+
 redis.call("ZREM", blocks, subject)
 for i = 2, #KEYS do
   redis.call("HDEL", KEYS[i], subject)

@@ -10,6 +10,13 @@ local FIXED, TOKENS, TAKE, REFUND = 1, 3, 1, 2
 local HEADER_BYTES, RECORD_BYTES = 72, 16
 local NONE = packNumbers("<dd", 0, 0)
 
+-- All arguments are numbers but the subjects, and "" is the field of the header.
+for i = 1, #ARGV do
+  if ARGV[i] == "" then
+    return redis.error_reply("ERR A subject is empty")
+  end
+end
+
 local function generationOf(hash)
   local header = redis.pcall("HGET", hash, "")
   return type(header) == "string" and #header == HEADER_BYTES and unpackNumbers("<d", header) or -1
