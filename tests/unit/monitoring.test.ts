@@ -60,6 +60,8 @@ const MEMORYSTORE = [
   "redis.googleapis.com/stats/evicted_keys",
   "redis.googleapis.com/stats/keyspace_hits",
   "redis.googleapis.com/stats/keyspace_misses",
+  "redis.googleapis.com/stats/memory/maxmemory",
+  "redis.googleapis.com/stats/memory/usage",
   "redis.googleapis.com/stats/memory/usage_ratio",
 ];
 
