@@ -41,19 +41,18 @@ export function readOptions<Options extends object>(
   names: readonly (keyof Options & string)[],
 ): Partial<Options> {
   if (value === undefined) return {};
-  const expected = `an object with only ${names.join(", ")}`;
+  const invalid = (got: string) =>
+    new InvalidArgumentError("options", `an object with only ${names.join(", ")}`, got);
   let options: Partial<Options> | undefined;
   try {
     // Getters run here, once.
     if (isMap(value)) options = { ...value };
   } catch {
-    throw new InvalidArgumentError("options", expected, "an unreadable value");
+    throw invalid("an unreadable value");
   }
-  if (options === undefined) throw new InvalidArgumentError("options", expected, formatValue(value));
-  for (const name of Object.keys(options)) {
-    if (!(names as readonly string[]).includes(name))
-      throw new InvalidArgumentError("options", expected, `the unknown field ${formatValue(name)}`);
-  }
+  if (options === undefined) throw invalid(formatValue(value));
+  for (const name in options)
+    if (!(names as readonly string[]).includes(name)) throw invalid(`the unknown field ${formatValue(name)}`);
   return options;
 }
 

@@ -90,7 +90,9 @@ describe.each(["firestore", "dual-write", "redis-primary"] as const)("in mode %s
     await expect(service.set("s1", { a: undefined } as never)).rejects.toThrow(
       "Expected `data.a` to be a JSON value; got undefined.",
     );
-    await expect(service.set("s1", { a: "x".repeat(70_000) })).rejects.toThrow("expected at most 65536");
+    await expect(service.set("s1", { a: "x".repeat(70_000) })).rejects.toThrow(
+      "Expected `data` to be at most 65536 bytes of JSON; got 70008 bytes.",
+    );
     await expect(service.set("s1", {}, { ttlSeconds: 0 })).rejects.toThrow(/`ttlSeconds` to be .*; got 0\.$/);
     expect((await doc.get()).exists).toBe(false);
     expect(await redis.exists(key)).toBe(0);
