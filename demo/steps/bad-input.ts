@@ -31,13 +31,13 @@ function badCalls({ user, emulators }: Stack): BadCall[] {
     {
       what: "a policy that is not defined",
       status: "INVALID_ARGUMENT",
-      words: "policy",
+      words: "Expected `policy` to be the name of a policy",
       call: () => user.checkRateLimit({ policy: "ai-chatt" }),
     },
     {
       what: "a provider id with a slash",
       status: "INVALID_ARGUMENT",
-      words: "providerId",
+      words: "Expected `providerId` to be a document id",
       call: () => user.checkQuota("providers/lawyer-001"),
     },
     {
