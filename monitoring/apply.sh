@@ -12,25 +12,24 @@ display_name() {
   sed -n 's/^  "displayName": "\(.*\)",$/\1/p' "$1"
 }
 
-# Prints the resource name of the one that has a display name; lines are NAME, tab, DISPLAY NAME.
-find_by_display_name() {
-  awk -F '\t' -v wanted="$1" '$2 == wanted { print $1; exit }'
+# column LIST DISPLAY_NAME N: column N of the line with a display name; lines are NAME, DISPLAY NAME and another value.
+column() {
+  printf '%s\n' "$1" | awk -F '\t' -v wanted="$2" -v column="$3" '$2 == wanted { print $column; exit }'
 }
 
+metrics=$(gcloud logging metrics list --project="$project" --format='value(name)')
 for file in metrics/*.json; do
   name=$(basename "$file" .json)
-  if gcloud logging metrics describe "$name" --project="$project" >/dev/null 2>&1; then
-    gcloud logging metrics update "$name" --config-from-file="$file" --project="$project"
-  else
-    gcloud logging metrics create "$name" --config-from-file="$file" --project="$project"
-  fi
+  if printf '%s\n' "$metrics" | grep -qx "$name"; then verb=update; else verb=create; fi
+  gcloud logging metrics "$verb" "$name" --config-from-file="$file" --project="$project"
 done
 
-dashboards=$(gcloud monitoring dashboards list --project="$project" --format='value(name,displayName)')
-dashboard=$(printf '%s\n' "$dashboards" | find_by_display_name "$(display_name dashboard.json)")
+dashboards=$(gcloud monitoring dashboards list --project="$project" --format='value(name,displayName,etag)')
+title=$(display_name dashboard.json)
+dashboard=$(column "$dashboards" "$title" 1)
 if [ -n "$dashboard" ]; then
   # The API accepts an update only with the etag of the version that it replaces.
-  etag=$(gcloud monitoring dashboards describe "$dashboard" --project="$project" --format='value(etag)')
+  etag=$(column "$dashboards" "$title" 3)
   config=$(mktemp)
   trap 'rm -f "$config"' EXIT
   sed "1s/^{/{\"etag\": \"$etag\",/" dashboard.json >"$config"
@@ -39,12 +38,13 @@ else
   gcloud monitoring dashboards create --config-from-file=dashboard.json --project="$project"
 fi
 
-policies=$(gcloud monitoring policies list --project="$project" --format='value(name,displayName)')
+policies=$(gcloud monitoring policies list --project="$project" \
+  --format='value(name,displayName,notificationChannels.join(","))')
 for file in alerts/*.json; do
-  policy=$(printf '%s\n' "$policies" | find_by_display_name "$(display_name "$file")")
+  title=$(display_name "$file")
+  policy=$(column "$policies" "$title" 1)
   if [ -n "$policy" ]; then
-    channels=$(gcloud monitoring policies describe "$policy" --project="$project" \
-      --format='value(notificationChannels.join(","))')
+    channels=$(column "$policies" "$title" 3)
     case ",$channels," in
       *",${channel:-$channels},"*) ;;
       *) channels="${channels:+$channels,}$channel" ;;

@@ -43,15 +43,19 @@ switch (verb) {
     items[name] = { ...wanted, ...own, name, etag: `${items[name].etag}1` };
     break;
   }
-  case "describe": {
-    const item = items[name] ?? fail(`gcloud: NOT_FOUND: ${name}`);
-    if (values.format === "value(etag)") console.log(item.etag);
-    else if (values.format) console.log((item.notificationChannels ?? []).join(","));
+  case "list": {
+    const columns = {
+      "value(name)": ({ name }) => [name],
+      "value(name,displayName,etag)": ({ name, displayName, etag }) => [name, displayName, etag],
+      'value(name,displayName,notificationChannels.join(","))': (policy) => [
+        policy.name,
+        policy.displayName,
+        (policy.notificationChannels ?? []).join(","),
+      ],
+    }[values.format];
+    for (const item of Object.values(items)) console.log(columns(item).join("\t"));
     break;
   }
-  case "list":
-    for (const item of Object.values(items)) console.log(`${item.name}\t${item.displayName}`);
-    break;
   default:
     fail(`gcloud: no command ${positionals.join(" ")}`);
 }
