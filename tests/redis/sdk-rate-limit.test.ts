@@ -249,14 +249,24 @@ describe.each(["rateLimitMiddleware", "withHttpRateLimit"])("%s", (form) => {
   });
 });
 
-test("addresses of one network are one client, in any spelling, and an IPv4-mapped address is IPv4", async () => {
-  const { limiter } = create();
-  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
+/** An app that is limited by the policy "ip" and answers nothing. */
+function limitedByAddress(limiter: RedisQuota["limiter"]): express.Express {
+  return express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
     response.end();
   });
-  const url = await serve(app);
-  const from = async (forwarded: string) =>
-    (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+}
+
+/** Serves {@link limitedByAddress}. Returns a function that sends a request with X-Forwarded-For, and returns the status. */
+async function serveByAddress(
+  limiter: RedisQuota["limiter"],
+): Promise<(forwarded: string) => Promise<number>> {
+  const url = await serve(limitedByAddress(limiter));
+  return async (forwarded) => (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+}
+
+test("addresses of one network are one client, in any spelling, and an IPv4-mapped address is IPv4", async () => {
+  const { limiter } = create();
+  const from = await serveByAddress(limiter);
   expect([
     await from("2001:db8:1:2::1"),
     await from("2001:DB8:1:2:0:0:0:2"),
@@ -272,12 +282,7 @@ test("addresses of one network are one client, in any spelling, and an IPv4-mapp
 
 test("the address before trusted proxies is the sender's", async () => {
   const { limiter } = create(testRedisPort(), { trustedProxies: "203.0.113.0/24" });
-  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
-    response.end();
-  });
-  const url = await serve(app);
-  const from = async (forwarded: string) =>
-    (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+  const from = await serveByAddress(limiter);
   expect([await from("9.9.9.9, 203.0.113.1"), await from("1.1.1.1, 9.9.9.9, 203.0.113.2")]).toEqual([
     200, 200,
   ]);
@@ -286,10 +291,7 @@ test("the address before trusted proxies is the sender's", async () => {
 
 test("RateLimit and Retry-After go by Redis's clock, not by the process's", async () => {
   const { limiter } = create();
-  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
-    response.end();
-  });
-  const url = await serve(app);
+  const url = await serve(limitedByAddress(limiter));
   const { now } = Date;
   const clock = jest.spyOn(Date, "now").mockImplementation(() => now() - 3 * DAY_MS);
   try {
@@ -305,12 +307,7 @@ test("RateLimit and Retry-After go by Redis's clock, not by the process's", asyn
 
 test("the sender's address is what Google's front end adds, not what the sender says", async () => {
   const { limiter } = create();
-  const app = express().use(rateLimitMiddleware({ limiter, policy: "ip" }), (_request, response) => {
-    response.end();
-  });
-  const url = await serve(app);
-  const from = async (forwarded: string) =>
-    (await fetch(url, { headers: { "X-Forwarded-For": forwarded } })).status;
+  const from = await serveByAddress(limiter);
   expect([await from("1.1.1.1, 9.9.9.9"), await from("2.2.2.2, 9.9.9.9")]).toEqual([200, 200]);
   expect([await from("3.3.3.3, 9.9.9.9"), await from("3.3.3.3, 8.8.8.8")]).toEqual([429, 200]);
 });
