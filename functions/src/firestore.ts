@@ -59,6 +59,14 @@ export function remedyFor({ message }: Error): string | undefined {
   return REMEDIES.find(([failure]) => failure.test(message))?.[1];
 }
 
+/** The message of an error of Firestore's client, followed by how to correct what it reports where that is known. */
+export function messageWithRemedy(error: Error): string {
+  const remedy = remedyFor(error);
+  return remedy === undefined || error.message.endsWith(remedy)
+    ? error.message
+    : `${error.message} ${remedy}`;
+}
+
 /** Firestore gave no answer. `outcome` tells whether what was asked for may have been written. */
 export class FirestoreUnavailableError extends Error {
   override readonly name = "FirestoreUnavailableError";
@@ -69,10 +77,7 @@ export class FirestoreUnavailableError extends Error {
     readonly outcome: "not-executed" | "unknown",
     override readonly cause: Error,
   ) {
-    const remedy = remedyFor(cause);
-    super(
-      `Firestore gave no answer for ${path}: ${cause.message}${remedy === undefined ? "" : ` ${remedy}`}`,
-    );
+    super(`Firestore gave no answer for ${path}: ${messageWithRemedy(cause)}`);
   }
 }
 

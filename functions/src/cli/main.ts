@@ -2,17 +2,16 @@
 import { readEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { accessToken } from "../default-app";
 import { defaultFirestore } from "../default-firestore";
-import { remedyFor } from "../firestore";
+import { messageWithRemedy, remedyFor } from "../firestore";
 import { runCli } from "./program";
 
 // Google's clients report missing credentials, and calls given up at a time limit, also as rejections that nobody
 // handles. Whoever waits for such a call gets an error, if only of the time limit.
 let isTold = false;
 process.on("unhandledRejection", (error) => {
-  const remedy = error instanceof Error ? remedyFor(error) : undefined;
-  if (remedy === undefined || isTold) return;
+  if (isTold || !(error instanceof Error) || remedyFor(error) === undefined) return;
   isTold = true;
-  process.stderr.write(`${(error as Error).message} ${remedy}\n`);
+  process.stderr.write(`${messageWithRemedy(error)}\n`);
 });
 
 // Of a run that ends before its result.

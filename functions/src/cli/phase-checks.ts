@@ -61,9 +61,9 @@ export async function checkRedisPrimary(
 /** What is left to be done at the end. */
 export async function checkCleanup({ services }: Checkable, params: ParamValues): Promise<Finding[]> {
   // Not Redis's keyspace_hits: those count all keys, and whatever else uses the server.
-  const counted = await services.sharedCounts.recentIfKnown();
-  const asked = counted === null ? 0 : counted.hits + counted.misses;
-  const share = asked === 0 ? 1 : counted!.hits / asked;
+  const counted = (await services.sharedCounts.recentIfKnown()) ?? { hits: 0, misses: 0 };
+  const asked = counted.hits + counted.misses;
+  const share = asked === 0 ? 1 : counted.hits / asked;
   const hits =
     asked === 0
       ? "no quotas counted in this hour and the one before"

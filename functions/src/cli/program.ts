@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "commander";
 
 import { ConfigError } from "../config/config";
-import { FirestoreUnavailableError, remedyFor } from "../firestore";
+import { messageWithRemedy } from "../firestore";
 import { addAdvise } from "./advise";
 import { addBackfill } from "./backfill";
 import { Cli, UsageError, type Surroundings } from "./cli";
@@ -25,17 +25,11 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     return cli.failed ? 1 : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    surroundings.warn(`${redact(describe(error as Error))}\n`);
+    surroundings.warn(`${redact(messageWithRemedy(error as Error))}\n`);
     return error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
   } finally {
     await cli.close();
   }
-}
-
-function describe(error: Error): string {
-  if (error instanceof FirestoreUnavailableError) return error.message;
-  const remedy = remedyFor(error);
-  return remedy === undefined ? error.message : `${error.message} ${remedy}`;
 }
 
 /** The program with all its commands. */

@@ -287,7 +287,7 @@ function readServer({ text, integer, secret, report, nameOf }: ParamReader) {
 function readTrustedProxies({ text, report }: Pick<ParamReader, "text" | "report">): readonly Network[] {
   const { networks, invalid } = parseNetworks(text("TRUSTED_PROXIES"));
   for (const part of invalid)
-    report("TRUSTED_PROXIES", "IP addresses or CIDR blocks, separated by commas", JSON.stringify(part));
+    report("TRUSTED_PROXIES", PARAM_SPECS.TRUSTED_PROXIES.expected, formatValue(part));
   return networks;
 }
 
@@ -308,35 +308,10 @@ function readPolicies({ text, reportAll, nameOf, policies }: ParamReader): reado
  * Claims of ID tokens that are not custom claims: the names that Firebase reserves, and those of what it knows of a user.
  * `email_verified` is true for most users. A regular expression without lookahead cannot exclude them in the form.
  */
-const FIREBASE_CLAIMS = [
-  ...[
-    "acr",
-    "amr",
-    "at_hash",
-    "aud",
-    "auth_time",
-    "azp",
-    "c_hash",
-    "cnf",
-    "exp",
-    "firebase",
-    "iat",
-    "iss",
-    "jti",
-  ],
-  ...[
-    "nbf",
-    "nonce",
-    "sub",
-    "email",
-    "email_verified",
-    "name",
-    "phone_number",
-    "phone_number_verified",
-    "picture",
-  ],
-  ...["provider_id", "uid", "user_id"],
-];
+const RESERVED_CLAIMS = "acr amr at_hash aud auth_time azp c_hash cnf exp firebase iat iss jti nbf nonce sub";
+const USER_CLAIMS =
+  "email email_verified name phone_number phone_number_verified picture provider_id uid user_id";
+const FIREBASE_CLAIMS = `${RESERVED_CLAIMS} ${USER_CLAIMS}`.split(" ");
 
 function readDeployment({ text, report }: ParamReader): Omit<Config, keyof ServiceConfig> {
   const location = text("LOCATION");

@@ -198,7 +198,7 @@ export const EXTENSION_PARAM_SPECS = {
   TRUSTED_PROXIES: {
     label: "Trusted proxies",
     required: false,
-    expected: "nothing, or IP addresses or CIDR blocks, separated by commas",
+    expected: "IP addresses or CIDR blocks, separated by commas",
   },
   ENFORCE_APP_CHECK: {
     label: "Enforce App Check",

@@ -3,7 +3,7 @@ import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";
 import { changedDocument, toVersion, versionAfter } from "../firestore";
-import type { ApplyOutcome } from "../quota/redis-quota-store";
+import type { ApplyOutcome } from "../quota/quota-mirror";
 
 /** The parts of a Firestore event that the mirror needs. */
 export interface ProviderEvent {

@@ -1,5 +1,6 @@
 import { withinTimeLimit } from "../firestore";
 import type { MemoryServer } from "../memory-server";
+import type { ApplyOutcome } from "../redis/apply-outcome";
 import { UnknownCallError, type FirestoreDecision, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
   CALL_RECORD_TTL_MS,
@@ -15,7 +16,7 @@ import {
   type QuotaFields,
   type QuotaSnapshot,
 } from "./quota";
-import type { ApplyOutcome, ConsumeOutcome, QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
+import type { ConsumeOutcome, QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
 
 /** A provider document as an app writes it. */
 export type ProviderDocument = Readonly<Record<string, unknown>>;

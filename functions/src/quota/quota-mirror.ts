@@ -1,8 +1,11 @@
 import type { Logs } from "../observability/logs";
 import type { Metrics } from "../observability/metrics";
 import { untilRedisAnswers } from "../redis/retry";
+import type { ApplyOutcome } from "../redis/apply-outcome";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, type Quota, type QuotaFields } from "./quota";
-import type { ApplyOutcome, RedisQuotaStore } from "./redis-quota-store";
+import type { RedisQuotaStore } from "./redis-quota-store";
+
+export type { ApplyOutcome };
 
 /** A change of a provider document; `data` is what it holds after it, `undefined` if it was deleted. */
 export interface ProviderChange {

@@ -1,6 +1,7 @@
 import { FirestoreUnavailableError } from "../firestore";
 import type { Logs } from "../observability/logs";
 import type { QuotaMetrics } from "../observability/metrics";
+import type { ApplyOutcome } from "../redis/apply-outcome";
 import { RedisUnavailableError } from "../redis/connection";
 import { UnknownCallError, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
@@ -17,7 +18,7 @@ import {
   type QuotaStatus,
 } from "./quota";
 import type { QuotaSync } from "./quota-sync";
-import type { ApplyOutcome, QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
+import type { QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
 
 /** Who answered. */
 export type QuotaSource = "redis" | "firestore";

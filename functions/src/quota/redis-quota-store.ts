@@ -1,17 +1,9 @@
+import { asApplyOutcome, type ApplyOutcome } from "../redis/apply-outcome";
 import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, consumeQuotas } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
-import {
-  asBytes,
-  asList,
-  asNumber,
-  asNumberOrNull,
-  asOneOf,
-  asText,
-  asTextOrNull,
-  asValues,
-} from "../redis/reply";
+import { asBytes, asList, asNumber, asNumberOrNull, asText, asTextOrNull, asValues } from "../redis/reply";
 import { runScript, runScriptForBuffer } from "../redis/script";
 import type { Flush } from "./flush";
 import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
@@ -35,14 +27,6 @@ export type ConsumeOutcome =
       readonly found: boolean;
     }
   | { readonly kind: "miss" };
-
-/**
- * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
- * entry where there is none.
- */
-export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
-
-const APPLY_OUTCOMES = ["applied", "superseded", "late"] as const;
 
 /** A provider whose usage Firestore lacks, and since when (Unix time, milliseconds). */
 export interface DirtyProvider {
@@ -381,7 +365,7 @@ export class RedisQuotaStore {
     const dirty = this.keys.dirty(providerId);
     const ttlMs = this.ttlMs(snapshot.limit === NO_DOCUMENT ? MIN_TTL_SECONDS : this.options.ttlSeconds);
     const input = { entry, dirty, ttlMs, providerId, ...snapshot };
-    return runScript(this.redis, applySnapshot, input, (outcome) => asOneOf(APPLY_OUTCOMES, outcome));
+    return runScript(this.redis, applySnapshot, input, asApplyOutcome);
   }
 
   private ttlMs(seconds = this.options.ttlSeconds): number {

@@ -1,7 +1,8 @@
 import { withinTimeLimit } from "../firestore";
 import type { MemoryServer } from "../memory-server";
+import type { ApplyOutcome } from "../redis/apply-outcome";
 import type { FirestoreSessionStore } from "./firestore-session-store";
-import type { ApplyOutcome, RedisSessionStore, SessionEntry, TouchOutcome } from "./redis-session-store";
+import type { RedisSessionStore, SessionEntry, TouchOutcome } from "./redis-session-store";
 import { destroyedForMs, SessionDestroyedError, type SessionSnapshot, type UnstoredSession } from "./session";
 import type { SessionData } from "./session-data";
 

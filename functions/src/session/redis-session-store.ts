@@ -1,3 +1,4 @@
+import { asApplyOutcome, type ApplyOutcome } from "../redis/apply-outcome";
 import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
 import { applySession, destroySession, touchSession, writeSession } from "../redis/lua.generated";
@@ -24,14 +25,6 @@ export type TouchOutcome =
   | { readonly kind: "touched"; readonly storedMs: number; readonly unstored: UnstoredSession | undefined }
   | { readonly kind: "none" }
   | { readonly kind: "miss" };
-
-/**
- * What became of a snapshot: `applied`; `superseded`, as Redis knew as new a version; or `late`, too old to make an
- * entry where there is none.
- */
-export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
-
-const APPLY_OUTCOMES = ["applied", "superseded", "late"] as const;
 
 /** So many reads travel as one: sessions are large. */
 const BATCH = 16;
@@ -79,7 +72,7 @@ export class RedisSessionStore {
       goneMs: state === "destroyed" ? this.destroyedMs : ABSENT_MS,
       json: alive ? JSON.stringify(state.data) : "",
     };
-    return runScript(this.redis, applySession, input, (outcome) => asOneOf(APPLY_OUTCOMES, outcome));
+    return runScript(this.redis, applySession, input, asApplyOutcome);
   }
 
   /** Writes a session that Redis alone holds; false if it was destroyed. */

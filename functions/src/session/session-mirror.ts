@@ -1,6 +1,7 @@
 import type { Logs } from "../observability/logs";
 import { untilRedisAnswers } from "../redis/retry";
-import type { ApplyOutcome, RedisSessionStore } from "./redis-session-store";
+import type { ApplyOutcome } from "../redis/apply-outcome";
+import type { RedisSessionStore } from "./redis-session-store";
 import type { SessionSnapshot } from "./session";
 import { InvalidSessionDocumentError, parseSessionDocument } from "./session-document";
 
