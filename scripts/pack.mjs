@@ -7,10 +7,12 @@
  * beside it.
  */
 import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { NODE, npm, ROOT, runQuietly } from "./processes.mjs";
 
 const TIMEOUT_MS = 180_000;
+const WIDTH = 100;
 const PACKED = join(ROOT, ".tmp", "package");
 const CONTENT = join(PACKED, "content");
 
@@ -28,7 +30,7 @@ async function pack() {
   manifest.dependencies = Object.fromEntries(Object.entries(manifest.dependencies).filter(isOwn));
   // The extension's source names the one version that Cloud Functions is to run.
   manifest.engines = { node: ">=22" };
-  await writeJson("package.json", { ...manifest, files: ["dist", "npm-shrinkwrap.json"] });
+  await writeJson("package.json", { ...manifest, files: ["dist", ".env.example", "npm-shrinkwrap.json"] });
   await cp(join(ROOT, "functions", "README.md"), join(CONTENT, "README.md"));
   await cp(join(ROOT, "LICENSE"), join(CONTENT, "LICENSE"));
   await writeShrinkwrap(manifest);
@@ -37,9 +39,30 @@ async function pack() {
   await runQuietly(NODE, [compiler, "--project", "functions", ...to], { timeoutMs: TIMEOUT_MS });
   const bundler = join(ROOT, "functions", "scripts", "bundle.mjs");
   await runQuietly(NODE, [bundler, join(CONTENT, "dist")], { timeoutMs: TIMEOUT_MS });
+  await writeFile(join(CONTENT, ".env.example"), exampleEnvironment());
   const args = ["pack", CONTENT, "--pack-destination", PACKED, "--ignore-scripts", "--loglevel=error"];
   await runQuietly(...npm(args), { timeoutMs: TIMEOUT_MS });
   return join(PACKED, `${manifest.name}-${manifest.version}.tgz`);
+}
+
+/** A .env file of a kit: each param with its label, description and default. */
+function exampleEnvironment() {
+  const require = createRequire(join(CONTENT, "dist/"));
+  const { PARAM_SPECS } = require("./config/param-specs.js");
+  const { formDescriptions } = require("./config/form-descriptions.generated.js");
+  const comment = (text) => text.split(/\s+/).reduce(wrapped, "#");
+  const params = Object.entries(PARAM_SPECS).map(([name, spec]) => [
+    `# ${spec.label}${spec.required ? "" : " (optional)"}`,
+    comment(spec.description ?? formDescriptions[name]),
+    `${name}=${spec.default ?? ""}`,
+  ]);
+  return `${params.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** A comment with one more word, on a new line if it needs one. */
+function wrapped(comment, word) {
+  const line = comment.slice(comment.lastIndexOf("\n") + 1);
+  return `${comment}${line.length + word.length < WIDTH ? "" : "\n#"} ${word}`;
 }
 
 /** The part of the repository's lock that the package needs: what was tested is what gets installed. */

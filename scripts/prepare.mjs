@@ -47,7 +47,12 @@ export async function build() {
 
 async function hashSources() {
   const hash = createHash("sha256");
-  for (const path of ["tsconfig.base.json", "package-lock.json", ...(await filesBelow("functions"))]) {
+  for (const path of [
+    "tsconfig.base.json",
+    "package-lock.json",
+    "extension.yaml",
+    ...(await filesBelow("functions")),
+  ]) {
     hash.update(path).update(await readFile(join(ROOT, path)));
   }
   return hash.digest("hex");

@@ -26,6 +26,10 @@ const { metafile } = await build({
   logLevel: "warning",
 });
 
+// The doors by import have the types of those by require, with the comments that editors show.
+for (const door of ["lib", "testing"])
+  await writeFile(path.join(outDir, `${door}.d.mts`), `export * from "./${door}.js";\n`);
+
 /** The folder of the package that a file belongs to, if it is one of a library. */
 const packageOf = (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
 

@@ -1,9 +1,11 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { parseEnv } from "node:util";
 
 import ts from "typescript";
 
+import { PARAM_SPECS, type ParamSpec } from "../../functions/src/config/param-specs";
 import { installPacked, packedTarball } from "../harness/packed-package.ts";
 
 interface Lock {
@@ -52,6 +54,7 @@ beforeAll(() => {
 test("the package holds what is compiled, its types, the tested versions and a README, and nothing else", () => {
   const others = files.filter((file) => !/^dist\/.+\.(js|mjs|d\.ts|d\.mts)$/.test(file));
   expect(others.sort()).toEqual([
+    ".env.example",
     "LICENSE",
     "README.md",
     "dist/runtime.js.LICENSES.txt",
@@ -155,6 +158,40 @@ describe.each(NODE_VERSIONS)("with Node.js %s", (node) => {
   });
 });
 
+test(".env.example has every param, with its default", () => {
+  const values = parseEnv(readFileSync(path.join(installed, ".env.example"), "utf8"));
+  expect(values).toEqual(
+    Object.fromEntries(
+      Object.entries<ParamSpec>(PARAM_SPECS).map(([name, spec]) => [name, spec.default ?? ""]),
+    ),
+  );
+});
+
+test("its doors have types for the resolution of older TypeScript settings", () => {
+  const code = `import { createRedisQuota } from "firestore-redis-quota/lib";
+    import { createTestRedisQuota } from "firestore-redis-quota/testing";
+    export const clients = [createRedisQuota(), createTestRedisQuota()];
+    // @ts-expect-error -- there is no such option
+    createRedisQuota({ redisHots: "x" });`;
+  writeFileSync(path.join(consumer, "old.ts"), code);
+  const settings = [
+    "--module",
+    "commonjs",
+    "--moduleResolution",
+    "node10",
+    "--ignoreDeprecations",
+    "6.0",
+    "--ignoreConfig",
+  ];
+  const options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--types", "node"];
+  expect(
+    spawnSync(process.execPath, [TSC, ...settings, ...options, "old.ts"], {
+      cwd: consumer,
+      encoding: "utf8",
+    }),
+  ).toMatchObject({ status: 0, stdout: "" });
+}, 60_000);
+
 test("its types hold for modules of either kind", () => {
   const code = `
     import { onCall, type CallableRequest } from "firebase-functions/v2/https";
@@ -169,6 +206,10 @@ test("its types hold for modules of either kind", () => {
     export const plain = onCall(withRateLimit(async (request) => request.auth?.uid, { limiter, policy: "p" }));
     export const left: Promise<number> = quota.check("p").then(({ remaining }) => remaining);
     export const decision: Promise<Decision> = limiter.enforce("p", "s", { cost: 2 });
+    interface Cart { readonly uid: string; readonly items: { id: string; count: number }[]; note?: string }
+    export const cart = (value: Cart) => sessions.set("id", value, { ttlSeconds: 60 });
+    // @ts-expect-error -- JSON has no dates
+    sessions.set("id", { at: new Date() });
     export const data = sessions.get("id").then((session) => session?.data["uid"]);
     export const memory = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 1 } } });
     // @ts-expect-error -- there is no such mode

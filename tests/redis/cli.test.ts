@@ -70,6 +70,12 @@ describe("doctor", () => {
     expect(verdicts).toMatchObject({ params: "pass", "VPC network": "pass" });
   });
 
+  test("warns of a kit with neither a connector nor a network", async () => {
+    const { exitCode, verdicts } = await diagnose(installation({ VPC_CONNECTOR: "" }));
+    expect(verdicts).toMatchObject({ params: "pass", "VPC connector": "warn" });
+    expect(exitCode).toBe(0);
+  });
+
   test("finds a healthy installation healthy, and shows it line by line", async () => {
     const environment = installation();
     await provider(environment, "ada").set({ aiCallsUsed: 1, aiCallsLimit: 10 });

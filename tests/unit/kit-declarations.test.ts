@@ -2,13 +2,21 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
+import { parse } from "yaml";
+
+import { parseConfig } from "../../functions/src/config/config";
 import {
   EXTENSION_PARAM_SPECS,
   KIT_ONLY_PARAM_SPECS,
   PARAM_SPECS,
+  type ParamSpec,
 } from "../../functions/src/config/param-specs";
 
 const ROOT = path.resolve(__dirname, "../..");
+
+const { params: form } = parse(readFileSync(path.join(ROOT, "extension.yaml"), "utf8")) as {
+  params: { param: string; description: string }[];
+};
 
 interface Endpoint {
   vpc: {
@@ -53,6 +61,14 @@ function discover(env: Record<string, string>): Build {
 }
 
 const vpcs = (env: Record<string, string>) => Object.values(discover(env).endpoints).map(({ vpc }) => vpc);
+
+test("with the CLI's defaults and an address of Redis, the functions' settings are valid", () => {
+  const { params } = discover({});
+  const defaults = Object.fromEntries(params.map(({ name, default: value = "" }) => [name, value]));
+  expect(parseConfig({ ...defaults, REDIS_HOST: "redis.example.com" })).toMatchObject({
+    location: "europe-west1",
+  });
+});
 
 test("without any value, all functions are behind the connector that is asked for", () => {
   const expected = { connector: "{{ params.VPC_CONNECTOR }}", egressSettings: "PRIVATE_RANGES_ONLY" };
@@ -106,18 +122,16 @@ test("the mirrors are triggered by the database that is asked for", () => {
   expect(databases).toEqual(["{{ params.DATABASE }}", "{{ params.DATABASE }}"]);
 });
 
-test("the CLI asks for every param by its label, the extension's first, and says what is valid", () => {
+test("the CLI asks for every param by its label, the extension's first, with the form's description", () => {
   const { params } = discover({});
   expect(params.map(({ name }) => name)).toEqual([
     ...Object.keys(EXTENSION_PARAM_SPECS),
     ...Object.keys(KIT_ONLY_PARAM_SPECS),
   ]);
   for (const { name, label, description } of params) {
-    const { label: expectedLabel, required, expected } = PARAM_SPECS[name as keyof typeof PARAM_SPECS];
-    expect({ label, description }).toEqual({
-      label: expectedLabel,
-      description: `Enter ${expected}${required ? "" : ", or nothing"}.`,
-    });
+    const spec: ParamSpec = PARAM_SPECS[name as keyof typeof PARAM_SPECS];
+    const inForm = form.find(({ param }) => param === name)?.description.trim();
+    expect({ label, description }).toEqual({ label: spec.label, description: spec.description ?? inForm });
   }
 });
 

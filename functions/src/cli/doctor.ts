@@ -85,6 +85,13 @@ function reachOfNetwork(params: ParamValues, location: string): Finding {
   const network = params.VPC_NETWORK || params.VPC_SUBNETWORK;
   if (network) return pass("VPC network", `${network.split("/").at(-1)}, in which the kit's functions are`);
   const connector = params.VPC_CONNECTOR?.split("/").at(-1);
+  if (!connector) {
+    return warn(
+      "VPC connector",
+      "none, and no VPC network: the functions reach public addresses only",
+      "Set VPC_NETWORK or VPC_CONNECTOR, unless Redis has a public endpoint with TLS.",
+    );
+  }
   return pass("VPC connector", `${connector}, in ${location} like the functions`);
 }
 

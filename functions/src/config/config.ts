@@ -318,9 +318,6 @@ function readDeployment({ text, report }: ParamReader): Omit<Config, keyof Servi
   const isInNetwork = [text("VPC_NETWORK"), text("VPC_SUBNETWORK")].some((name) => name !== "");
   const connector = text("VPC_CONNECTOR");
   const connectorLocation = connector.split("/")[3];
-  if (connector === "" && !isInNetwork) {
-    report("VPC_CONNECTOR", PARAM_SPECS.VPC_CONNECTOR.expected, NO_VALUE);
-  }
   if (PARAM_SPECS.VPC_CONNECTOR.pattern.test(connector) && connectorLocation !== location && !isInNetwork) {
     const expected = `a connector in LOCATION, ${formatValue(location)}`;
     report("VPC_CONNECTOR", expected, `one in ${formatValue(connectorLocation)}`);

@@ -2,6 +2,8 @@
 export interface ParamSpec {
   /** What a form, or the CLI where it asks, calls the param. */
   readonly label: string;
+  /** What the CLI says about the param, where extension.yaml does not say it. */
+  readonly description?: string;
   readonly default?: string;
   readonly pattern?: RegExp;
   readonly options?: readonly string[];
@@ -248,18 +250,23 @@ export const EXTENSION_PARAM_SPECS = {
 export const KIT_ONLY_PARAM_SPECS = {
   VPC_NETWORK: {
     label: "VPC network (instead of a connector)",
+    description:
+      "VPC network that the functions connect to directly (Direct VPC egress). VPC_CONNECTOR is then not used. Takes effect when you set it in the .env file before you deploy.",
     pattern: /^(projects\/[^/\s]+\/global\/networks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     required: false,
     expected: "the name of a VPC network, or projects/PROJECT/global/networks/NETWORK",
   },
   VPC_SUBNETWORK: {
     label: "VPC subnetwork (instead of a connector)",
+    description:
+      "VPC subnetwork that the functions connect to directly. VPC_NETWORK or VPC_SUBNETWORK is enough.",
     pattern: /^(projects\/[^/\s]+\/regions\/[a-z0-9-]+\/subnetworks\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     required: false,
     expected: "the name of a VPC subnetwork, or projects/PROJECT/regions/REGION/subnetworks/SUBNETWORK",
   },
   DATABASE: {
     label: "Firestore database",
+    description: "Firestore database with the providers, sessions and policies.",
     default: "(default)",
     pattern: /^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$/,
     required: true,
@@ -272,7 +279,12 @@ export const KIT_ONLY_PARAM_SPECS = {
 export const PARAM_SPECS = {
   ...EXTENSION_PARAM_SPECS,
   // A kit may be in the network itself.
-  VPC_CONNECTOR: { ...EXTENSION_PARAM_SPECS.VPC_CONNECTOR, required: false },
+  VPC_CONNECTOR: {
+    ...EXTENSION_PARAM_SPECS.VPC_CONNECTOR,
+    description:
+      "Full name of the connector through which the functions reach Redis, in their location and in the network of your Redis instance. Leave empty if you set VPC_NETWORK or VPC_SUBNETWORK, or if Redis has a public endpoint with TLS.",
+    required: false,
+  },
   ...KIT_ONLY_PARAM_SPECS,
 } as const satisfies Record<string, ParamSpec>;
 

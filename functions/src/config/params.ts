@@ -2,6 +2,7 @@ import { defineString, select, type StringParam, type TextInput } from "firebase
 import type { GlobalOptions } from "firebase-functions/v2/options";
 
 import { readEnvironment } from "./environment";
+import { formDescriptions } from "./form-descriptions.generated";
 import { PARAM_SPECS, type ParamName, type ParamSpec } from "./param-specs";
 
 function declare(name: ParamName): StringParam {
@@ -10,7 +11,7 @@ function declare(name: ParamName): StringParam {
   const value = spec.default ?? (spec.required ? undefined : "");
   return defineString(name, {
     label: spec.label,
-    description: invitation(spec),
+    description: spec.description ?? formDescriptions[name as keyof typeof formDescriptions],
     ...(value !== undefined && { default: value }),
     input: spec.options ? select([...spec.options]) : { text: textInput(spec) },
   });

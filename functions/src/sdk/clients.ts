@@ -1,13 +1,17 @@
 import type { QuotaService } from "../quota/quota-service";
 import type { RateLimiter } from "../rate-limit/rate-limiter";
-import type { SessionService } from "../session/session-service";
+import type { SessionData, SessionFields } from "../session/session-data";
+import type { SessionLife, SessionService } from "../session/session-service";
 import { readOptions } from "../validation";
 import { createLimiter, type Limiter } from "./limiter";
 import type { LoadHttps } from "./load-https";
 import type { QuotaClient } from "./with-quota";
 
 /** Sessions of an app's users. */
-export type SessionClient = Pick<SessionService, "get" | "set" | "touch" | "destroy">;
+export interface SessionClient extends Pick<SessionService, "get" | "touch" | "destroy"> {
+  /** Like `SessionService.set`, for data of any type whose fields are session values, interfaces included. */
+  set<Data extends SessionFields<Data>>(sessionId: string, data: Data, life?: SessionLife): Promise<void>;
+}
 
 /** What an app calls. */
 export interface Clients {
@@ -39,7 +43,11 @@ export function createClients(services: () => ClientServices, loadHttps: LoadHtt
     sessions: {
       get: async (sessionId) => services().sessionService.get(sessionId),
       set: async (sessionId, data, life) =>
-        services().sessionService.set(sessionId, data, readOptions(life, SESSION_LIFE)),
+        services().sessionService.set(
+          sessionId,
+          data as unknown as SessionData,
+          readOptions(life, SESSION_LIFE),
+        ),
       touch: async (sessionId, life) =>
         services().sessionService.touch(sessionId, readOptions(life, SESSION_LIFE)),
       destroy: async (sessionId) => services().sessionService.destroy(sessionId),

@@ -7,6 +7,17 @@ export type SessionValue =
 /** What an app keeps in a session. */
 export type SessionData = Readonly<Record<string, SessionValue>>;
 
+/** Checks field by field that a type is session data. An interface has no index signature, so it is no {@link SessionData}. */
+export type SessionFields<T> = { readonly [Name in keyof T]: SessionField<T[Name]> };
+
+type SessionField<T> = T extends null | undefined | boolean | number | string
+  ? T
+  : T extends readonly (infer Element)[]
+    ? readonly SessionField<Element>[]
+    : T extends (...args: never) => unknown
+      ? never
+      : SessionFields<T>;
+
 /** Limit of a session's JSON in UTF-8. */
 export const MAX_SESSION_BYTES = 65_536;
 
