@@ -60,10 +60,17 @@ function discover(env: Record<string, string>): Build {
   return buildFromV1Alpha1(JSON.parse(lines.at(-1)!), "demo-p", "europe-west1", "nodejs22");
 }
 
-const vpcs = (env: Record<string, string>) => Object.values(discover(env).endpoints).map(({ vpc }) => vpc);
+const vpcs = ({ endpoints }: Build) => Object.values(endpoints).map(({ vpc }) => vpc);
+
+/** The kit while the environment has no values. */
+let unconfigured: Build;
+
+beforeAll(() => {
+  unconfigured = discover({});
+}, 20_000);
 
 test("with the CLI's defaults and an address of Redis, the functions' settings are valid", () => {
-  const { params } = discover({});
+  const { params } = unconfigured;
   const defaults = Object.fromEntries(params.map(({ name, default: value = "" }) => [name, value]));
   expect(parseConfig({ ...defaults, REDIS_HOST: "redis.example.com" })).toMatchObject({
     location: "europe-west1",
@@ -72,7 +79,7 @@ test("with the CLI's defaults and an address of Redis, the functions' settings a
 
 test("without any value, all functions are behind the connector that is asked for", () => {
   const expected = { connector: "{{ params.VPC_CONNECTOR }}", egressSettings: "PRIVATE_RANGES_ONLY" };
-  expect(vpcs({})).toEqual(Array(8).fill(expected));
+  expect(vpcs(unconfigured)).toEqual(Array(8).fill(expected));
 });
 
 test.each([
@@ -88,12 +95,12 @@ test.each([
   ],
 ])("with %j, all functions are in the network", (env, networkInterface) => {
   const expected = { networkInterfaces: [networkInterface], egressSettings: "ALL_TRAFFIC" };
-  const found = vpcs({ ...env, VPC_CONNECTOR_EGRESS_SETTINGS: "ALL_TRAFFIC" });
+  const found = vpcs(discover({ ...env, VPC_CONNECTOR_EGRESS_SETTINGS: "ALL_TRAFFIC" }));
   expect(found).toEqual(Array(8).fill(expected));
 });
 
 test("each function says how much an instance has, how long it may run, and how many calls it takes at a time", () => {
-  const { endpoints } = discover({});
+  const { endpoints } = unconfigured;
   const sizes = Object.entries(endpoints).map(([name, each]) => [
     name,
     each.availableMemoryMb,
@@ -115,7 +122,7 @@ test("each function says how much an instance has, how long it may run, and how 
 });
 
 test("the mirrors are triggered by the database that is asked for", () => {
-  const { endpoints } = discover({});
+  const { endpoints } = unconfigured;
   const databases = Object.values(endpoints).flatMap(
     ({ eventTrigger }) => eventTrigger?.eventFilters["database"] ?? [],
   );
@@ -123,7 +130,7 @@ test("the mirrors are triggered by the database that is asked for", () => {
 });
 
 test("the CLI asks for every param by its label, the extension's first, with the form's description", () => {
-  const { params } = discover({});
+  const { params } = unconfigured;
   expect(params.map(({ name }) => name)).toEqual([
     ...Object.keys(EXTENSION_PARAM_SPECS),
     ...Object.keys(KIT_ONLY_PARAM_SPECS),
@@ -137,7 +144,7 @@ test("the CLI asks for every param by its label, the extension's first, with the
 
 describe("the kit's requirements are found:", () => {
   test("the APIs of its secrets and of its connector, and those that its functions bring with them", () => {
-    const apis = discover({}).requiredAPIs.map(({ api }) => api);
+    const apis = unconfigured.requiredAPIs.map(({ api }) => api);
     expect(apis.sort()).toEqual([
       "cloudscheduler.googleapis.com",
       "cloudtasks.googleapis.com",
@@ -152,12 +159,12 @@ describe("the kit's requirements are found:", () => {
     );
     const documented = Array.from(rows, ([, role]) => role);
     expect(documented).toContain("roles/datastore.user");
-    expect(discover({}).requiredRoles.sort()).toEqual(documented.sort());
+    expect(unconfigured.requiredRoles.toSorted()).toEqual(documented.sort());
   });
 
   test("the hooks that start a backfill after the first deployment and after each later one", () => {
     // Data that is no progress of a backfill: a first part.
     const firstPart = { task: { function: "backfillQuotas", body: { data: {} } } };
-    expect(discover({}).lifecycleHooks).toEqual({ afterFirstDeploy: firstPart, afterRedeploy: firstPart });
+    expect(unconfigured.lifecycleHooks).toEqual({ afterFirstDeploy: firstPart, afterRedeploy: firstPart });
   });
 });
