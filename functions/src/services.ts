@@ -1,6 +1,6 @@
 import type { Firestore } from "firebase-admin/firestore";
 
-import type { ServiceConfig } from "./config/config";
+import { ConfigError, type ServiceConfig } from "./config/config";
 import { lazily } from "./lazily";
 import type { Logs } from "./observability/logs";
 import { Metrics } from "./observability/metrics";
@@ -14,6 +14,7 @@ import { QuotaService } from "./quota/quota-service";
 import { QuotaSync } from "./quota/quota-sync";
 import { RedisQuotaStore } from "./quota/redis-quota-store";
 import { LocalRateLimitStore } from "./rate-limit/local-rate-limit-store";
+import { configuredPolicies } from "./rate-limit/policy";
 import { PolicyDocuments } from "./rate-limit/policy-documents";
 import { RateLimiter } from "./rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "./rate-limit/redis-rate-limit-store";
@@ -71,10 +72,11 @@ export function createServices(
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
   const redisSessions = new RedisSessionStore(redis, keys, config.session);
   const firestoreSessions = new FirestoreSessionStore(firestore, config.session, logs);
-  const { policyCollection } = config.rateLimit;
-  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
+  const { policies, policyCollection } = config.rateLimit;
+  const areInvalid = policies instanceof ConfigError;
+  if (areInvalid) logs.configInvalid(policies.problems);
   const documents =
-    policyCollection === undefined
+    areInvalid || policyCollection === undefined
       ? undefined
       : new PolicyDocuments(firestore, policyCollection, policies, logs);
   return {
@@ -88,7 +90,7 @@ export function createServices(
     ),
     quotaMirror: new QuotaMirror(redisQuotas, quota, logs, metrics),
     rateLimiter: new RateLimiter(
-      documents ?? { policies: () => policies },
+      documents ?? configuredPolicies(policies),
       new RedisRateLimitStore(redis, keys),
       new LocalRateLimitStore(),
       logs,

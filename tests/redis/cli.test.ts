@@ -65,6 +65,14 @@ async function diagnose(environment: ParamValues) {
 }
 
 describe("doctor", () => {
+  test("fails on a bad policy, and checks the rest", async () => {
+    const environment = installation({ RATE_LIMIT_POLICIES: '[{"name":"p","by":"uid","limits":[]}]' });
+    const { exitCode, output, verdicts } = await diagnose(environment);
+    expect(exitCode).toBe(1);
+    expect(verdicts).toMatchObject({ params: "fail", "VPC connector": "pass", Redis: "pass" });
+    expect(output).toContain("RATE_LIMIT_POLICIES[0].limits");
+  });
+
   test("finds a kit in its network, with no connector", async () => {
     const { verdicts } = await diagnose(installation({ VPC_CONNECTOR: "", VPC_NETWORK: "default" }));
     expect(verdicts).toMatchObject({ params: "pass", "VPC network": "pass" });

@@ -6,7 +6,12 @@ import { type CollectionReference, type Firestore, Timestamp } from "@google-clo
 import { firestoreService } from "../../emulator/firestore/protocol.ts";
 import { type FirestoreServer, startFirestoreServer } from "../../emulator/firestore/server.ts";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
-import { checkPolicies, type Policy, type PolicyInput } from "../../functions/src/rate-limit/policy";
+import {
+  checkPolicies,
+  InvalidPolicies,
+  type PoliciesByName,
+  type PolicyInput,
+} from "../../functions/src/rate-limit/policy";
 import { PolicyDocuments } from "../../functions/src/rate-limit/policy-documents";
 import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
@@ -55,7 +60,7 @@ afterAll(async () => {
 
 function sourceOf(configured: readonly PolicyInput[], client = firestore) {
   const recorded = recordLogs();
-  const policies = new Map(checkPolicies(configured).map((policy) => [policy.name, policy]));
+  const policies = checkPolicies(configured);
   const source = new PolicyDocuments(() => client, collection.path, policies, recorded.logs);
   sources.push(source);
   return { source, recorded, policies };
@@ -69,14 +74,16 @@ function limiterOf(source: PolicyDocuments, prefix = uniquePrefix()) {
 }
 
 /** The policies, which must be at hand. */
-function known(source: PolicyDocuments): ReadonlyMap<string, Policy> {
+function known(source: PolicyDocuments): PoliciesByName {
   const policies = source.policies();
   if (policies instanceof Promise) throw new Error("The policies are not known yet.");
   return policies;
 }
 
-const limitOf = (policies: ReadonlyMap<string, Policy>, name: string) =>
-  policies.get(name)?.limits.limits[0]?.limit;
+function limitOf(policies: PoliciesByName, name: string) {
+  const policy = policies.get(name);
+  return policy instanceof InvalidPolicies ? undefined : policy?.limits.limits[0]?.limit;
+}
 
 const untilLimit = (source: PolicyDocuments, name: string, limit: number | undefined) =>
   waitFor(() => limitOf(known(source), name) === limit, { what: `${name} to allow ${String(limit)}` });
@@ -110,7 +117,24 @@ test("a document wins over the configured policy of its name, which is back when
   expect([limitOf(first, "p"), limitOf(first, "q")]).toEqual([9, 3]);
   await collection.doc("p").delete();
   await untilLimit(source, "p", 1);
-  expect(known(source).get("p")).toBe(policies.get("p"));
+  expect(known(source).get("p")).toBe(policies[0]);
+});
+
+test("calls for an invalid document without a valid version fail with what is wrong, until it is corrected", async () => {
+  await collection.doc("p").set({ by: "nobody" });
+  const { source } = sourceOf([]);
+  const limiter = limiterOf(source);
+  for (const call of [
+    () => limiter.check("p", "a"),
+    () => limiter.policy("p"),
+    () => limiter.reset("p", "a"),
+  ]) {
+    await expect(call()).rejects.toThrow(InvalidPolicies);
+    await expect(call()).rejects.toThrow(/Expected `by` to be .*\nExpected `limits` to be/);
+  }
+  await collection.doc("p").set(perHour(1));
+  await untilLimit(source, "p", 1);
+  expect(await limiter.check("p", "a")).toMatchObject({ allowed: true });
 });
 
 test("an invalid document is logged once, and its last valid version stays in force", async () => {
@@ -155,7 +179,7 @@ test("only a changed document's policy becomes another object", async () => {
   await collection.doc("p").set(perHour(2));
   await untilLimit(source, "p", 2);
   expect(known(source).get("q")).toBe(before.get("q"));
-  expect(known(source).get("p")?.limits).not.toBe(before.get("p")?.limits);
+  expect(known(source).get("p")).not.toBe(before.get("p"));
 });
 
 test("a document may say in a timestamp until when a subject is blocked", async () => {

@@ -9,7 +9,8 @@ const VALID: ParamValues = {
 
 function problemsOf(values: ParamValues): string[] {
   try {
-    parseConfig(values);
+    const { policies } = parseConfig(values).rateLimit;
+    if (policies instanceof ConfigError) throw policies;
   } catch (error) {
     if (error instanceof ConfigError) return error.problems.map(({ problem }) => problem);
     throw error;
@@ -262,6 +263,23 @@ test("all errors are reported at once", () => {
     "REDIS_HOST",
     "REDIS_PORT",
     "RATE_LIMIT_POLICIES",
+  ]);
+});
+
+test("errors in RATE_LIMIT_POLICIES alone are returned, and stop nothing else", () => {
+  const policy = { name: "p", by: "nobody", limits: [] };
+  const { rateLimit, quota } = parseConfig({ ...VALID, RATE_LIMIT_POLICIES: JSON.stringify([policy]) });
+  expect(quota.collectionPath).toBe("providers");
+  expect(rateLimit.policies).toBeInstanceOf(ConfigError);
+  expect((rateLimit.policies as ConfigError).problems).toEqual([
+    {
+      param: "RATE_LIMIT_POLICIES",
+      problem: 'Expected `RATE_LIMIT_POLICIES[0].by` to be uid, ip, app, subject or global; got "nobody".',
+    },
+    {
+      param: "RATE_LIMIT_POLICIES",
+      problem: "Expected `RATE_LIMIT_POLICIES[0].limits` to be an array of 1 to 8 limits; got [].",
+    },
   ]);
 });
 

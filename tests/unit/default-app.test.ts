@@ -36,7 +36,7 @@ test("what could not be made is made by the next call", async () => {
   const documents = new PolicyDocuments(
     firestore,
     "policies",
-    new Map(),
+    [],
     createLogs(() => {}),
   );
   await expect(documents.policies()).rejects.toThrow("no credentials");

@@ -40,6 +40,30 @@ describe.each<QuotaMode>(["firestore", "dual-write", "redis-primary"])("in mode 
   test.each(OUTAGE_CASES)("outages: $name", ({ run }) => run(create()));
 });
 
+test("a bad policy stops rate limits only, with one log entry", async () => {
+  const events: string[] = [];
+  const { quota, limiter, sessions } = createTestRedisQuota({
+    providers: { ada: { aiCallsUsed: 1, aiCallsLimit: 5 } },
+    rateLimitPolicies: [{ name: "p", by: "nobody" as never, limits: [] }],
+    log: ({ event }) => void events.push(event),
+  });
+  expect(await quota.check("ada")).toMatchObject({ remaining: 4 });
+  expect(await sessions.get("s".repeat(32))).toBeUndefined();
+  const calls: (() => Promise<unknown>)[] = [
+    () => limiter.check("p", "a"),
+    () => limiter.policy("p"),
+    () => limiter.enforce("p", "a"),
+    () => limiter.refund("p", "a"),
+    () => limiter.reset("p", "a"),
+    () => limiter.block("p", "a", 0),
+  ];
+  for (const call of calls) {
+    await expect(call()).rejects.toThrow(ConfigError);
+    await expect(call()).rejects.toThrow(/\[0\]\.by` .*\n.*\[0\]\.limits`/);
+  }
+  expect(events.filter((event) => event === "config_invalid")).toHaveLength(1);
+});
+
 describe("rate limits", () => {
   test.each(RATE_LIMIT_CASES)("$name", async (each) => {
     let nowMs = 0;

@@ -71,14 +71,20 @@ export async function diagnose(cli: Cli, command: Command, params: ParamValues):
 
 function checkParams(params: ParamValues): Finding[] {
   try {
-    const { location } = parseConfig(params);
-    return [pass("params", "all valid"), reachOfNetwork(params, location)];
+    const { location, rateLimit } = parseConfig(params);
+    const { policies } = rateLimit;
+    const found = policies instanceof ConfigError ? badParams(policies) : [pass("params", "all valid")];
+    return [...found, reachOfNetwork(params, location)];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map(({ param, problem }) =>
-      fail(param === "VPC_CONNECTOR" ? "VPC connector" : "params", problem, `Correct ${param}.`),
-    );
+    return badParams(error);
   }
+}
+
+function badParams({ problems }: ConfigError): Finding[] {
+  return problems.map(({ param, problem }) =>
+    fail(param === "VPC_CONNECTOR" ? "VPC connector" : "params", problem, `Correct ${param}.`),
+  );
 }
 
 function reachOfNetwork(params: ParamValues, location: string): Finding {

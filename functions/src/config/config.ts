@@ -39,7 +39,8 @@ export interface ServiceConfig {
     readonly mode: "firestore" | "dual-write" | "redis-primary";
   };
   readonly rateLimit: {
-    readonly policies: readonly Policy[];
+    /** The policies of RATE_LIMIT_POLICIES, or what is wrong with them: that stops rate limits and nothing else. */
+    readonly policies: readonly Policy[] | ConfigError;
     /** Collection of further policies, one for each document. */
     readonly policyCollection: string | undefined;
     /** Networks whose entries in X-Forwarded-For are proxies rather than clients. */
@@ -91,7 +92,7 @@ export interface ParamSource {
 }
 
 /**
- * Parses the values of all params.
+ * Parses the values of all params. Errors in RATE_LIMIT_POLICIES alone are returned in `rateLimit.policies`.
  *
  * @throws ConfigError naming every bad param, what it got and what is valid.
  */
@@ -100,7 +101,8 @@ export function parseConfig(values: ParamValues): Config {
 }
 
 /**
- * Parses the values of the params that the services need; others are not looked at.
+ * Parses the values of the params that the services need; others are not looked at. Errors in RATE_LIMIT_POLICIES alone
+ * are returned in `rateLimit.policies`.
  *
  * @throws ConfigError naming every bad param, what it got and what is valid.
  */
@@ -145,6 +147,12 @@ interface ParamReader {
   report(param: ParamName, expected: string, got: string): void;
   reportAll(param: ParamName, problems: readonly string[]): void;
 }
+
+/**
+ * The param whose errors stop only what uses it. The others hold one value each, which the installation form checks; this
+ * one is a document, which operators edit often and the form cannot check.
+ */
+const LIMITS_ONLY: ParamName = "RATE_LIMIT_POLICIES";
 
 /** What a validation message shows of a param that has no value. */
 const NO_VALUE = "no value";
@@ -201,7 +209,7 @@ function parse<T>({ values, names, mistyped, policies }: ParamSource, read: (par
   };
 
   const result = read({ nameOf, policies, text, integer, secret, report, reportAll });
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.some(({ param }) => param !== nameOf(LIMITS_ONLY))) throw new ConfigError(problems);
   return result;
 }
 
@@ -291,16 +299,14 @@ function readTrustedProxies({ text, report }: Pick<ParamReader, "text" | "report
   return networks;
 }
 
-function readPolicies({ text, reportAll, nameOf, policies }: ParamReader): readonly Policy[] {
+function readPolicies({ text, reportAll, nameOf, policies }: ParamReader): readonly Policy[] | ConfigError {
+  const name = nameOf(LIMITS_ONLY);
   try {
-    const name = nameOf("RATE_LIMIT_POLICIES");
-    return policies === undefined
-      ? parsePolicies(text("RATE_LIMIT_POLICIES"), name)
-      : checkPolicies(policies, name);
+    return policies === undefined ? parsePolicies(text(LIMITS_ONLY), name) : checkPolicies(policies, name);
   } catch (error) {
     if (!(error instanceof InvalidPolicies)) throw error;
-    reportAll("RATE_LIMIT_POLICIES", error.problems);
-    return [];
+    reportAll(LIMITS_ONLY, error.problems);
+    return new ConfigError(error.problems.map((problem) => ({ param: name, problem })));
   }
 }
 

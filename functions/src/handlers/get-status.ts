@@ -1,5 +1,6 @@
 import * as v from "valibot";
 
+import { ConfigError } from "../config/config";
 import type { Context } from "../context";
 import type { Metrics, Unsynced } from "../observability/metrics";
 import { onlyFields } from "../validation";
@@ -11,6 +12,8 @@ const inputSchema = v.nullish(onlyFields({}, "nothing"));
 /** How an installation is doing. */
 export interface Status {
   readonly mode: "firestore" | "dual-write" | "redis-primary";
+  /** What is wrong with RATE_LIMIT_POLICIES: rate limits fail until it is corrected. Empty if it is valid. */
+  readonly policyProblems: readonly string[];
   readonly redis: Awaited<ReturnType<Context["redisProbe"]["status"]>>;
   /** Usage that Firestore lacks; null while Redis cannot tell. */
   readonly unsynced: Unsynced | null;
@@ -37,6 +40,14 @@ export function getStatus(call: Call, context: () => Context): Promise<Status> {
     const [unsynced, all] = redis.reachable
       ? await Promise.all([quotaSync.unsyncedIfKnown(), sharedCounts.recentIfKnown()])
       : [null, null];
-    return { mode: config.quota.mode, redis, unsynced, instance: metrics.counts(), all };
+    const { policies } = config.rateLimit;
+    return {
+      mode: config.quota.mode,
+      policyProblems: policies instanceof ConfigError ? policies.problems.map(({ problem }) => problem) : [],
+      redis,
+      unsynced,
+      instance: metrics.counts(),
+      all,
+    };
   });
 }

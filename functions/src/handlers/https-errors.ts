@@ -5,6 +5,7 @@ import { FirestoreUnavailableError } from "../firestore";
 import { InvalidQuotaDocumentError } from "../quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
 import type { Decision } from "../rate-limit/decision";
+import { InvalidPolicies } from "../rate-limit/policy";
 import { CallerUnknownError } from "../rate-limit/subject";
 import { InvalidArgumentError } from "../validation";
 
@@ -38,6 +39,12 @@ export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unkno
     return new HttpsError(
       "failed-precondition",
       `Invalid configuration (${names}); the function's log says why.`,
+    );
+  }
+  if (error instanceof InvalidPolicies) {
+    return new HttpsError(
+      "failed-precondition",
+      "The policy's document is invalid; the function's log says why.",
     );
   }
   return error;

@@ -117,7 +117,7 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
         severity: "ERROR",
         event: "policy_document_invalid",
         message:
-          "A document holds no valid rate limit policy. Its last valid version, else the policy of RATE_LIMIT_POLICIES, stays in force.",
+          "A rate limit policy document is invalid. Its last valid version, else the policy of RATE_LIMIT_POLICIES, stays in force; with neither, calls fail.",
         document: path,
         problems,
       });
@@ -273,7 +273,7 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       write({
         severity: "ERROR",
         event: "config_invalid",
-        message: "The configuration is invalid; no function can work until it is corrected.",
+        message: "The configuration is invalid; calls that need it fail until it is corrected.",
         problems: problems.map(({ problem }) => problem),
       });
     },

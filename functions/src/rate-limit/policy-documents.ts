@@ -3,7 +3,7 @@ import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from 
 import { withDeadline } from "../deadline";
 import { withinTimeLimit } from "../firestore";
 import type { Logs } from "../observability/logs";
-import { checkPolicy, InvalidPolicies, type Policy, type PolicySource } from "./policy";
+import { checkPolicy, InvalidPolicies, type PoliciesByName, type Policy, type PolicySource } from "./policy";
 
 /** Enough to open a stream in a new process, and no more than a request may wait for its limit. */
 const FIRST_SNAPSHOT_TIMEOUT_MS = 1000;
@@ -14,10 +14,10 @@ const READ_TIMEOUT_MS = 10_000;
 const MIN_RETRY_DELAY_MS = 5000;
 const MAX_RETRY_DELAY_MS = 60_000;
 
-/** The version of a document that was read last, and its policy; if it is invalid, the last valid one. */
+/** The last version read of a document, and its policy: if it is invalid, the last valid one, if there is one. */
 interface ReadDocument {
   readonly updateTime: Timestamp;
-  readonly policy: Policy | undefined;
+  readonly policy: Policy | InvalidPolicies;
 }
 
 /**
@@ -29,26 +29,28 @@ interface ReadDocument {
  * stream, or from the new one that Google's client opens after 120 s of silence; the first requests may come before that.
  */
 export class PolicyDocuments implements PolicySource {
+  private readonly configured: ReadonlyMap<string, Policy>;
   private documents: ReadonlyMap<string, ReadDocument> = new Map();
-  private inForce: ReadonlyMap<string, Policy>;
-  private firstAnswer: Promise<ReadonlyMap<string, Policy>> | undefined;
+  private inForce: PoliciesByName;
+  private firstAnswer: Promise<PoliciesByName> | undefined;
   private answered = false;
   private stopWaiting = (): void => undefined;
   private stopListening = (): void => undefined;
   private retryTimer: NodeJS.Timeout | undefined;
   private retryDelayMs = MIN_RETRY_DELAY_MS;
 
-  /** @param configured the policies of the configuration, by name */
+  /** @param configured the policies of the configuration */
   constructor(
     private readonly firestore: () => Firestore,
     private readonly collectionPath: string,
-    private readonly configured: ReadonlyMap<string, Policy>,
+    configured: readonly Policy[],
     private readonly logs: Logs,
   ) {
-    this.inForce = configured;
+    this.configured = new Map(configured.map((policy) => [policy.name, policy]));
+    this.inForce = this.configured;
   }
 
-  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>> {
+  policies(): PoliciesByName | Promise<PoliciesByName> {
     return this.answered ? this.inForce : (this.firstAnswer ??= this.start().catch(this.forgetStart));
   }
 
@@ -66,7 +68,7 @@ export class PolicyDocuments implements PolicySource {
     throw error;
   };
 
-  private async start(): Promise<ReadonlyMap<string, Policy>> {
+  private async start(): Promise<PoliciesByName> {
     const firstSnapshot = new Promise<void>((resolve) => (this.stopWaiting = resolve));
     this.listen();
     try {
@@ -99,8 +101,9 @@ export class PolicyDocuments implements PolicySource {
   private apply(snapshot: QuerySnapshot): void {
     this.retryDelayMs = MIN_RETRY_DELAY_MS;
     this.documents = new Map(snapshot.docs.map((document) => [document.id, this.read(document)]));
-    const inForce = new Map(this.configured);
-    for (const [name, { policy }] of this.documents) if (policy) inForce.set(name, policy);
+    const inForce = new Map<string, Policy | InvalidPolicies>(this.configured);
+    for (const [name, { policy }] of this.documents)
+      if (!(policy instanceof InvalidPolicies && inForce.has(name))) inForce.set(name, policy);
     this.inForce = inForce;
     this.stopWaiting();
   }
@@ -113,7 +116,8 @@ export class PolicyDocuments implements PolicySource {
     const policy = policyOf(document);
     if (!(policy instanceof InvalidPolicies)) return { updateTime, policy };
     this.logs.policyDocumentInvalid(ref.path, policy.problems);
-    return { updateTime, policy: before?.policy };
+    const last = before?.policy;
+    return { updateTime, policy: last && !(last instanceof InvalidPolicies) ? last : policy };
   }
 }
 

@@ -238,10 +238,20 @@ export function limitsOf({ overrides, limits }: Policy, counted: string): Subjec
   return overrides.get(counted) ?? limits;
 }
 
+/** Policies by name; an invalid one stands for a document of which no valid version is known. */
+export type PoliciesByName = ReadonlyMap<string, Policy | InvalidPolicies>;
+
 /** Where policies come from: the configuration, and documents that may change while this process runs. */
 export interface PolicySource {
-  /** Resolves within a bounded time, also if documents cannot be read: with what is known. */
-  policies(): ReadonlyMap<string, Policy> | Promise<ReadonlyMap<string, Policy>>;
+  /** Resolves within a bounded time, also if documents cannot be read: with what is known. Rejects if none can be known. */
+  policies(): PoliciesByName | Promise<PoliciesByName>;
+}
+
+/** The policies of the configuration. If they are invalid, each call rejects with what is wrong. */
+export function configuredPolicies(policies: readonly Policy[] | Error): PolicySource {
+  if (policies instanceof Error) return { policies: () => Promise.reject(policies) };
+  const byName = new Map(policies.map((policy) => [policy.name, policy]));
+  return { policies: () => byName };
 }
 
 /** The policies contain errors; `problems` has one line for each. */

@@ -6,7 +6,14 @@ import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import { clientIp, type HttpRequest, type Network } from "./ip-address";
-import { countedAs, limitsOf, type Policy, type PolicySource } from "./policy";
+import {
+  countedAs,
+  limitsOf,
+  type InvalidPolicies,
+  type PoliciesByName,
+  type Policy,
+  type PolicySource,
+} from "./policy";
 import type { RateLimitStore, Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
 
@@ -63,8 +70,8 @@ export class RateLimiter {
   }
 
   async policy(name: string): Promise<Policy> {
-    const policy = (await this.source.policies()).get(name);
-    if (policy === undefined) throw unknownPolicy(name);
+    const policy = policyNamed(await this.source.policies(), name);
+    if (policy instanceof Error) throw policy;
     return policy;
   }
 
@@ -81,15 +88,13 @@ export class RateLimiter {
   }
 
   private checkBy(
-    policies: ReadonlyMap<string, Policy>,
+    policies: PoliciesByName,
     policyName: string,
     subject: string,
     options: CheckOptions | undefined,
   ): Promise<Decision> {
-    const policy = policies.get(policyName);
-    return policy === undefined
-      ? Promise.reject(unknownPolicy(policyName))
-      : this.decide(policy, subject, options);
+    const policy = policyNamed(policies, policyName);
+    return policy instanceof Error ? Promise.reject(policy) : this.decide(policy, subject, options);
   }
 
   /** {@link check} by a policy at hand. */
@@ -160,8 +165,12 @@ export class RateLimiter {
   }
 }
 
-function unknownPolicy(name: string): InvalidRateLimitCallError {
-  return new InvalidRateLimitCallError("policy", name, "the name of a policy");
+/** The policy, or why there is none. */
+function policyNamed(
+  policies: PoliciesByName,
+  name: string,
+): Policy | InvalidPolicies | InvalidRateLimitCallError {
+  return policies.get(name) ?? new InvalidRateLimitCallError("policy", name, "the name of a policy");
 }
 
 /** The name under which a policy counts a subject. */

@@ -7,6 +7,7 @@ import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
 import { parseProviderId } from "../quota/quota";
 import { QuotaService } from "../quota/quota-service";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
+import { configuredPolicies } from "../rate-limit/policy";
 import type { RateLimitStore, SharedRateLimitStore } from "../rate-limit/rate-limit-store";
 import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";
@@ -90,11 +91,12 @@ export function createInMemory(
     now,
   );
 
-  const policies = new Map(config.rateLimit.policies.map((policy) => [policy.name, policy]));
+  const { policies } = config.rateLimit;
+  if (policies instanceof ConfigError) logs.configInvalid(policies.problems);
   const shared = new MemorySharedStore(redis, new LocalRateLimitStore(now, "redis"));
   const local = new LocalRateLimitStore(now);
   const rateLimiter = new RateLimiter(
-    { policies: () => policies },
+    configuredPolicies(policies),
     shared,
     local,
     logs,
