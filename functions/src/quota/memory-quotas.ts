@@ -106,13 +106,14 @@ export class MemoryQuotas {
   }
 
   private readEntry(provider: Provider): QuotaEntry {
-    if (!provider.isCached) return { kind: "miss" };
+    const miss = { kind: "miss", hasUnsynced: provider.pending !== 0 } as const;
+    if (!provider.isCached) return miss;
     try {
       const quota = this.quota(provider);
       const used = Math.max(0, (quota?.used ?? 0) + provider.pending);
       return quota ? { kind: "snapshot", quota: { ...quota, used } } : { kind: "tombstone", used };
     } catch (error) {
-      if (error instanceof InvalidQuotaDocumentError) return { kind: "miss" };
+      if (error instanceof InvalidQuotaDocumentError) return miss;
       throw error;
     }
   }

@@ -108,21 +108,25 @@ export class QuotaService {
       await this.settle(providerId);
       return this.checkFirestore(providerId, { fillCache: false });
     }
-    let entry: QuotaEntry;
-    try {
-      entry = await this.redisStore.read(providerId);
-    } catch (error) {
-      this.bypass(providerId, error);
-      this.metrics.fallback();
-      return this.checkFirestore(providerId, { fillCache: false });
+    for (let attempt = 1; ; attempt++) {
+      let entry: QuotaEntry;
+      try {
+        entry = await this.redisStore.read(providerId);
+      } catch (error) {
+        this.bypass(providerId, error);
+        this.metrics.fallback();
+        return this.checkFirestore(providerId, { fillCache: false });
+      }
+      if (entry.kind !== "miss") {
+        if (attempt === 1) this.metrics.hit();
+        return { ...this.assess(entry), source: attempt === 1 ? "redis" : "firestore" };
+      }
+      if (attempt === 1) this.metrics.miss();
+      const { snapshot, fill } = await this.load(providerId, { fillCache: true });
+      const isFilled = fill === "applied" || fill === "superseded";
+      // Usage that Firestore does not have yet is in the entry that has just been filled.
+      if (!entry.hasUnsynced || !isFilled || attempt === MAX_ATTEMPTS) return this.assessSnapshot(snapshot);
     }
-    if (entry.kind === "miss") {
-      this.metrics.miss();
-      return this.checkFirestore(providerId, { fillCache: true });
-    }
-    this.metrics.hit();
-    const { hasQuota, used, limit, remaining, found } = this.assess(entry);
-    return { hasQuota, used, limit, remaining, found, source: "redis" };
   }
 
   /**
@@ -187,6 +191,8 @@ export class QuotaService {
         if (givesUp) this.metrics.fallback();
         // Redis would be waited for in vain again, or miss it again.
         if (givesUp || fill === "late") break;
+        // Invalidated again and again: Firestore decides, and needs what Redis has counted.
+        if (attempt === MAX_ATTEMPTS - 1) await this.orBypass(providerId, () => this.flush(providerId));
       }
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
@@ -223,7 +229,11 @@ export class QuotaService {
     how: { readonly fillCache: boolean },
   ): Promise<QuotaCheck> {
     const { snapshot } = await this.load(providerId, how);
-    return { ...assessQuota(snapshot.quota, this.options), source: "firestore" };
+    return this.assessSnapshot(snapshot);
+  }
+
+  private assessSnapshot({ quota }: QuotaSnapshot): QuotaCheck {
+    return { ...assessQuota(quota, this.options), source: "firestore" };
   }
 
   private assess(entry: Exclude<QuotaEntry, { kind: "miss" }>): QuotaStatus {

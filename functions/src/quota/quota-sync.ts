@@ -7,8 +7,8 @@ import type { QuotaSample, RedisQuotaStore } from "./redis-quota-store";
 /** Providers flushed together: BatchWrite takes 500 writes. */
 const PAGE = 500;
 
-/** A flush that another sync began is ended first, and then what has been pending since is flushed. */
-const MAX_VISITS = 3;
+/** Flushes of one provider in a row, which is used again and again meanwhile. */
+const MAX_ROUNDS = 3;
 
 /** Documents that are read together to compare entries with them. */
 const COMPARED_AT_ONCE = 100;
@@ -88,7 +88,7 @@ export class QuotaSync {
     let oldestSinceMs = untilMs;
     let complete = true;
     // A provider that failed, or was used again and again meanwhile, is passed over until the next sync.
-    const visits = new Map<string, number>();
+    const visited = new Set<string>();
     let passedOver = 0;
     for (;;) {
       const page = await this.redisStore.dirtyProviders(dirtyKey, {
@@ -97,7 +97,7 @@ export class QuotaSync {
         count: PAGE,
       });
       if (page.length === 0) break;
-      const due = page.filter(({ providerId }) => (visits.get(providerId) ?? 0) < MAX_VISITS);
+      const due = page.filter(({ providerId }) => !visited.has(providerId));
       passedOver += page.length - due.length;
       if (due.length === 0) continue;
       if (Date.now() >= deadlineMs) {
@@ -107,9 +107,8 @@ export class QuotaSync {
       }
       const failures = await this.flush(due.map(({ providerId }) => providerId));
       for (const { providerId, sinceMs } of due) {
-        const hasFailed = failures.has(providerId);
-        visits.set(providerId, hasFailed ? MAX_VISITS : (visits.get(providerId) ?? 0) + 1);
-        if (hasFailed) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
+        visited.add(providerId);
+        if (failures.has(providerId)) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
       }
       failed += failures.size;
       flushed += due.length - failures.size;
@@ -186,27 +185,32 @@ export class QuotaSync {
   }
 
   /**
-   * Flushes some providers, and returns why those that could not be flushed were not.
+   * Brings all usage of some providers to Firestore, and returns why it failed for those that it failed for. A flush
+   * that another sync began is ended first, then what has been counted since is flushed.
    *
    * @throws RedisUnavailableError
    */
   async flush(providerIds: readonly string[]): Promise<Map<string, Error>> {
-    if (providerIds.length === 0) return new Map();
-    const flushes = await this.redisStore.beginFlushes(providerIds);
-    const outcomes = flushes.length > 0 ? await this.firestoreStore.commitFlushes(flushes) : [];
     const failures = new Map<string, Error>();
-    await Promise.all(
-      outcomes.map(async (outcome, i) => {
-        const { providerId } = flushes[i]!;
-        if (outcome instanceof Error) {
-          failures.set(providerId, outcome);
-          this.logs.flushFailed(providerId, outcome);
-        } else {
-          // The snapshot contains the flush id, so that applying it also ends the flush.
-          await this.redisStore.apply(providerId, outcome);
-        }
-      }),
-    );
+    let due = providerIds;
+    for (let round = 0; round < MAX_ROUNDS && due.length > 0; round++) {
+      const flushes = await this.redisStore.beginFlushes(due);
+      if (flushes.length === 0) break;
+      const outcomes = await this.firestoreStore.commitFlushes(flushes);
+      await Promise.all(
+        outcomes.map(async (outcome, i) => {
+          const { providerId } = flushes[i]!;
+          if (outcome instanceof Error) {
+            failures.set(providerId, outcome);
+            this.logs.flushFailed(providerId, outcome);
+          } else {
+            // The snapshot contains the flush id, so that applying it also ends the flush.
+            await this.redisStore.apply(providerId, outcome);
+          }
+        }),
+      );
+      due = flushes.map(({ providerId }) => providerId).filter((providerId) => !failures.has(providerId));
+    }
     return failures;
   }
 }

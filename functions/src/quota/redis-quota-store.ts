@@ -7,16 +7,23 @@ import { asBytes, asList, asNumber, asNumberOrNull, asText, asTextOrNull, asValu
 import { runScript, runScriptForBuffer } from "../redis/script";
 import type { Flush } from "./flush";
 import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
-import { NO_DOCUMENT, NOT_KNOWN, parseStoredQuota, usedInAll, type StoredQuota } from "./stored-quota";
+import {
+  hasUnsynced,
+  NO_DOCUMENT,
+  NOT_KNOWN,
+  parseStoredQuota,
+  usedInAll,
+  type StoredQuota,
+} from "./stored-quota";
 
 /**
  * What Redis knows of a provider: its quota; that it has no document, and what it used without one; or nothing that can
- * be relied on.
+ * be relied on, `hasUnsynced` if there is usage that Firestore does not have yet.
  */
 export type QuotaEntry =
   | { readonly kind: "snapshot"; readonly quota: Quota }
   | { readonly kind: "tombstone"; readonly used: number }
-  | { readonly kind: "miss" };
+  | { readonly kind: "miss"; readonly hasUnsynced: boolean };
 
 /** What Redis decides of a call; a miss must be read from Firestore first. */
 export type ConsumeOutcome =
@@ -98,7 +105,7 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
   private async isStranded(providerId: string, entry: StoredQuota | undefined): Promise<boolean> {
-    if (entry === undefined || (entry.pending === 0 && entry.inFlight === 0)) return false;
+    if (entry === undefined || !hasUnsynced(entry)) return false;
     return (await this.dirtySince(providerId)) === null;
   }
 
@@ -374,7 +381,8 @@ export class RedisQuotaStore {
 }
 
 function toQuotaEntry(entry: StoredQuota | undefined): QuotaEntry {
-  if (entry === undefined || entry.limit === NOT_KNOWN) return { kind: "miss" };
+  if (entry === undefined) return { kind: "miss", hasUnsynced: false };
+  if (entry.limit === NOT_KNOWN) return { kind: "miss", hasUnsynced: hasUnsynced(entry) };
   const used = usedInAll(entry);
   return entry.limit === NO_DOCUMENT
     ? { kind: "tombstone", used }

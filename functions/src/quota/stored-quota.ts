@@ -45,3 +45,8 @@ export function parseStoredQuota(entry: Buffer | null): StoredQuota | undefined 
 export function usedInAll({ used, pending, inFlight }: StoredQuota): number {
   return Math.max(0, used + inFlight) + pending;
 }
+
+/** Whether an entry has usage that Firestore does not have yet. */
+export function hasUnsynced({ pending, inFlight }: StoredQuota): boolean {
+  return pending !== 0 || inFlight !== 0;
+}

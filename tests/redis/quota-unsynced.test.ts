@@ -1,0 +1,68 @@
+import { CallControls } from "../../emulator/firestore/controls.ts";
+import { toVersion } from "../../functions/src/firestore";
+import type { QuotaMode } from "../../functions/src/quota/quota-service";
+import type { RedisConnection } from "../../functions/src/redis/connection";
+import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
+import { connectPatiently } from "../harness/patience.ts";
+import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
+import { testRedisPort } from "../harness/test-redis.ts";
+
+let target: FirestoreTarget;
+let calls: CallControls;
+let redis: RedisConnection;
+beforeAll(async () => {
+  target = await startTarget();
+  calls = new CallControls(target.address);
+  redis = connectPatiently(testRedisPort());
+});
+afterAll(async () => {
+  redis.close();
+  await target.stop();
+});
+
+/** The provider p1 with this limit, in redis-primary. */
+async function prepare(limit: number, options: Partial<QuotaPartsOptions> = {}) {
+  const assemble = (more: Partial<QuotaPartsOptions>) =>
+    assembleQuotaParts({ firestore: target.db, redis, mode: "redis-primary", ...options, ...more });
+  const { collection, keys, mirror, ...parts } = assemble({});
+  const document = collection.doc("p1");
+  await document.set({ aiCallsUsed: 0, aiCallsLimit: limit });
+  return {
+    ...parts,
+    document,
+    /** Another instance of the same functions. */
+    otherInstance: (more: Partial<QuotaPartsOptions>) => assemble({ beside: { collection, keys }, ...more }),
+    deliverEvent: async () => {
+      const current = await document.get();
+      const [version, created] = [toVersion(current.updateTime!), toVersion(current.createTime!)];
+      const change = { providerId: "p1", path: document.path, data: current.data(), version, created };
+      await mirror.mirror({ ...change, asOfMs: Date.now() });
+    },
+  };
+}
+
+test("a check of an invalidated entry includes the usage that Firestore does not have yet", async () => {
+  const { service, document, deliverEvent } = await prepare(5, { onChange: "invalidate" });
+  await service.consume("p1", { cost: 5 });
+  await document.update({ name: "Ada" });
+  await deliverEvent();
+  const none = { hasQuota: false, used: 5, limit: 5, remaining: 0, found: true };
+  expect(await service.check("p1")).toEqual({ ...none, source: "firestore" });
+  expect(await service.check("p1")).toEqual({ ...none, source: "redis" });
+});
+
+test.each<QuotaMode>(["dual-write", "firestore"])(
+  "after a change from redis-primary to %s the first answers include what a sync has left in flight",
+  async (mode) => {
+    const { service, otherInstance } = await prepare(3);
+    await service.consume("p1");
+    await calls.set({ status: "ABORTED" });
+    const failures = await otherInstance({ firestoreTimeoutMs: 300 }).sync.flush(["p1"]);
+    await calls.clear();
+    expect([...failures.keys()]).toEqual(["p1"]);
+    await service.consume("p1", { cost: 2 });
+    const none = { hasQuota: false, used: 3, limit: 3, remaining: 0 };
+    expect(await otherInstance({ mode }).service.check("p1")).toMatchObject(none);
+    expect(await otherInstance({ mode }).service.consume("p1")).toMatchObject({ allowed: false, ...none });
+  },
+);
