@@ -19,7 +19,7 @@
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { consumeQuotas } from "../functions/dist/redis/lua.generated.js";
-import { CALL_RECORD_TTL_MS } from "../functions/dist/quota/quota.js";
+import { CALL_RECORD_TTL_MS } from "../functions/dist/quota/call-records.js";
 import { runScriptForBuffer } from "../functions/dist/redis/script.js";
 import { startRedis } from "../scripts/redis-server.mjs";
 import { ComparisonTable } from "./lib/comparison.ts";

@@ -22,11 +22,13 @@ export const createRedisQuota = sdk.createRedisQuota;
 
 /**
  * A handler of `onCall` that is only called while the provider has quota left; each call consumes some, and gets it back
- * if the handler fails.
+ * if the handler fails before it has streamed output (see `refundOn`). With an idempotency key, a repeated call runs the
+ * handler only if the first run has not finished, and at most twice in all.
  *
  * The wrapped handler throws HttpsError: `resource-exhausted` with where the provider stands as its details;
- * `deadline-exceeded` when it is not known whether the call was counted; `unavailable` when neither Redis nor Firestore
- * answers; `invalid-argument` for a provider id, cost or key that cannot be.
+ * `already-exists` when a call with the idempotency key has run; `deadline-exceeded` when it is not known whether the call
+ * was counted; `unavailable` when Redis and Firestore are unavailable; `invalid-argument` for an invalid provider id, cost
+ * or key, and for a key that came with another cost.
  *
  * @example
  * export const aiChat = onCall(withQuota(answerChat, { quota, providerId: ({ data }) => data.providerId }));
@@ -48,6 +50,7 @@ export const withRateLimit = sdk.withRateLimit;
 export { ConfigError } from "./config/config";
 export type { LogSink } from "./observability/logs";
 export { FirestoreUnavailableError } from "./firestore";
+export { IdempotencyKeyReusedError } from "./quota/call-records";
 export {
   InvalidCostError,
   InvalidIdempotencyKeyError,

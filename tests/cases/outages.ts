@@ -53,8 +53,26 @@ export const OUTAGE_CASES: readonly {
       const first = await quota.consume("ada", named);
       await quota.consume("ada");
       await answerFrom("firestore");
-      expect(await quota.consume("ada", named)).toEqual({ ...first, source: "firestore" });
+      const replayed = mode !== "redis-primary";
+      expect(await quota.consume("ada", named)).toEqual({ ...first, source: "firestore", replayed });
       await answerFrom("redis");
+      expect(await quota.check("ada")).toMatchObject({ used: mode === "redis-primary" ? 3 : 2 });
+    },
+  },
+  {
+    name: "a refund by key takes back what Firestore has counted while Redis was unavailable",
+    async run({ quota, mode, setProvider, answerFrom }) {
+      await setProvider("ada", { aiCallsUsed: 1, aiCallsLimit: 9 });
+      const [early, late] = ["early", "late"].map((idempotencyKey) => ({ cost: 2, idempotencyKey }));
+      await quota.consume("ada", early);
+      await answerFrom("firestore");
+      await quota.consume("ada", late);
+      // Only Redis knows what it has counted.
+      if (mode === "redis-primary")
+        await expect(quota.refund("ada", early)).rejects.toThrow(RedisUnavailableError);
+      else expect(await quota.refund("ada", { ...early, cost: 1 })).toMatchObject({ allowed: true, used: 4 });
+      await answerFrom("redis");
+      for (let i = 0; i < 2; i++) expect(await quota.refund("ada", late)).toMatchObject({ allowed: true });
       expect(await quota.check("ada")).toMatchObject({ used: mode === "redis-primary" ? 3 : 2 });
     },
   },

@@ -111,6 +111,21 @@ export const CALL_CASES: readonly ArgumentCase[] = [
       UNSET,
     ),
   ]),
+  calls("quota.invalidate(providerId)", "providerId", ({ quota }, x) => quota.invalidate(x), ["two lines"]),
+  calls(
+    "quota.claimRerun(providerId)",
+    "providerId",
+    ({ quota }, x) => quota.claimRerun(x, { idempotencyKey: "k", source: "redis" }),
+    ["two lines"],
+  ),
+  // Without options the key is missing.
+  calls("quota.claimRerun(call)", "options", ({ quota }, x) => quota.claimRerun("ada", x), NO_OPTIONS),
+  calls("quota.claimRerun({idempotencyKey})", "idempotencyKey", ({ quota }, x) =>
+    quota.claimRerun("ada", { idempotencyKey: x, source: "redis" }),
+  ),
+  calls("quota.claimRerun({source})", "source", ({ quota }, x) =>
+    quota.claimRerun("ada", { idempotencyKey: "k", source: x }),
+  ),
   ...(["get", "touch", "destroy"] as const).map((name) =>
     calls(`sessions.${name}(sessionId)`, "sessionId", ({ sessions }, x) => sessions[name](x), ["two lines"]),
   ),
@@ -241,6 +256,12 @@ export const WRAPPER_CASES: readonly ArgumentCase[] = [
     "idempotencyKey",
     ({ quota }, x) => withQuota(handler, { quota, providerId: () => "ada", idempotencyKey: x }),
     ["undefined", "a function"],
+  ),
+  calls(
+    "withQuota({refundOn})",
+    "refundOn",
+    ({ quota }, x) => withQuota(handler, { quota, providerId: () => "ada", refundOn: x }),
+    UNSET,
   ),
   calls(
     "withRateLimit({policy})",

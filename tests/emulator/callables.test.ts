@@ -139,7 +139,8 @@ describe("consumeQuota", () => {
     const id = uniquePrefix();
     const own = { idToken: await signIn(project, { uid: id }) };
     await firestore.collection("providers").doc(id).set({ aiCallsUsed: 8, aiCallsLimit: 10 });
-    const status = { hasQuota: true, used: 9, limit: 10, remaining: 1, found: true, source: "firestore" };
+    const left = { hasQuota: true, used: 9, limit: 10, remaining: 1, found: true };
+    const status = { ...left, source: "firestore", replayed: false };
     expect(await consume({ providerId: id }, own)).toEqual({ allowed: true, ...status });
     expect(await entryOf(id)).toMatchObject({ used: 9 });
     expect(await consume({ providerId: id, cost: 2 }, own)).toEqual({ allowed: false, ...status });
@@ -151,9 +152,15 @@ describe("consumeQuota", () => {
     const id = uniquePrefix();
     const own = { idToken: await signIn(project, { uid: id }) };
     await firestore.collection("providers").doc(id).set({ aiCallsUsed: 0, aiCallsLimit: 10 });
-    const first = await consume({ providerId: id, idempotencyKey: "call-1" }, own);
+    const first = (await consume({ providerId: id, idempotencyKey: "call-1" }, own)) as object;
     await consume({ providerId: id, idempotencyKey: "call-2" }, own);
-    expect(await consume({ providerId: id, idempotencyKey: "call-1" }, own)).toEqual(first);
+    const replay = await consume({ providerId: id, idempotencyKey: "call-1" }, own);
+    expect(replay).toEqual({ ...first, replayed: true });
+    const other = await refusal(consume({ providerId: id, idempotencyKey: "call-1", cost: 2 }, own));
+    expect(other).toMatchObject({ status: "INVALID_ARGUMENT" });
+    expect(other.message).toContain(
+      "Expected `cost` to be 1, as in the first call with this idempotency key",
+    );
     expect((await firestore.collection("providers").doc(id).get()).get("aiCallsUsed")).toBe(2);
   });
 

@@ -68,7 +68,7 @@ export function startLoad(
 /** Consumes 1 of a provider's quota. */
 export const consumeOne = (store: RedisQuotaStore) => async (providerId: string) => {
   const { kind } = await store.consume({ providerId, cost: 1 });
-  if (kind === "miss") throw new Error(`the quota of ${providerId} is gone`);
+  if (kind === "miss" || kind === "key-reused") throw new Error(`the quota of ${providerId} is gone`);
   return kind;
 };
 

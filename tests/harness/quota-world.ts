@@ -102,18 +102,18 @@ export class QuotaWorld {
       const actor = this.interleaving.actor(`${name}.${copy}`, copy === 1 ? call.faults : undefined);
       this.movers.set(actor.name, mover);
       const { service } = this.assemble(this.steppedClients(actor), call.mode);
-      const ask = () =>
-        call.cost > 0
-          ? service.consume(PROVIDER, { cost: call.cost, idempotencyKey })
-          : service.refund(PROVIDER, { cost: -call.cost, idempotencyKey });
+      const consumption = () => service.consume(PROVIDER, { cost: Math.abs(call.cost), idempotencyKey });
+      const refund = () => service.refund(PROVIDER, { cost: -call.cost, idempotencyKey });
       this.interleaving.start(actor, async () => {
         await actor.idle(call.delay);
-        answers.push(await definiteAnswer(ask, call.keyed));
+        // A refund by key takes back what the key has consumed.
+        if (call.cost > 0 || call.keyed) answers.push(await definiteAnswer(consumption, call.keyed));
+        if (call.cost < 0) answers.push(await definiteAnswer(refund, call.keyed));
       });
     }
     this.checksAtTheEnd.push(() => {
       const accepted = answers.includes("unknown") ? mover.moved !== 0 : answers.includes(true);
-      const expected = accepted ? call.cost : 0;
+      const expected = accepted && !(call.cost < 0 && call.keyed) ? call.cost : 0;
       expectSame(`what ${name} was answered (${answers.join()}) and what was counted`, expected, mover.moved);
     });
   }

@@ -1,5 +1,5 @@
-import { CallControls } from "../../emulator/firestore/controls.ts";
 import { toVersion } from "../../functions/src/firestore";
+import { IdempotencyKeyReusedError } from "../../functions/src/quota/call-records";
 import type { QuotaMode } from "../../functions/src/quota/quota-service";
 import type { RedisConnection } from "../../functions/src/redis/connection";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
@@ -8,11 +8,9 @@ import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-par
 import { testRedisPort } from "../harness/test-redis.ts";
 
 let target: FirestoreTarget;
-let calls: CallControls;
 let redis: RedisConnection;
 beforeAll(async () => {
   target = await startTarget();
-  calls = new CallControls(target.address);
   redis = connectPatiently(testRedisPort());
 });
 afterAll(async () => {
@@ -54,15 +52,33 @@ test("a check of an invalidated entry includes the usage that Firestore does not
 test.each<QuotaMode>(["dual-write", "firestore"])(
   "after a change from redis-primary to %s the first answers include what a sync has left in flight",
   async (mode) => {
-    const { service, otherInstance } = await prepare(3);
+    const { service, redisStore, otherInstance } = await prepare(3);
     await service.consume("p1");
-    await calls.set({ status: "ABORTED" });
-    const failures = await otherInstance({ firestoreTimeoutMs: 300 }).sync.flush(["p1"]);
-    await calls.clear();
-    expect([...failures.keys()]).toEqual(["p1"]);
+    // What a sync that dies right after its start has done.
+    await redisStore.beginFlushes(["p1"]);
     await service.consume("p1", { cost: 2 });
     const none = { hasQuota: false, used: 3, limit: 3, remaining: 0 };
     expect(await otherInstance({ mode }).service.check("p1")).toMatchObject(none);
     expect(await otherInstance({ mode }).service.consume("p1")).toMatchObject({ allowed: false, ...none });
+  },
+);
+
+test.each<[QuotaMode, QuotaMode]>([
+  ["redis-primary", "dual-write"],
+  ["redis-primary", "firestore"],
+  ["firestore", "redis-primary"],
+])(
+  "after a change from %s to %s a refund by key takes back what the key has consumed, once",
+  async (from, to) => {
+    const { otherInstance } = await prepare(100);
+    const [before, after] = [from, to].map((mode) => otherInstance({ mode }).service);
+    const [call, refunded] = ["call", "refunded"].map((idempotencyKey) => ({ cost: 3, idempotencyKey }));
+    for (const each of [call, refunded]) await before!.consume("p1", each);
+    await before!.refund("p1", refunded);
+    for (let i = 0; i < 2; i++) {
+      expect(await after!.refund("p1", refunded)).toMatchObject({ allowed: false, used: i === 0 ? 3 : 0 });
+      expect(await after!.refund("p1", call)).toMatchObject({ allowed: true, used: 0, replayed: i > 0 });
+    }
+    await expect(after!.refund("p1", { ...call, cost: 4 })).rejects.toThrow(IdempotencyKeyReusedError);
   },
 );

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import type { Redis } from "ioredis";
 
-import { CALL_RECORD_TTL_MS, type QuotaSnapshot } from "../../functions/src/quota/quota";
+import { CALL_RECORD_TTL_MS } from "../../functions/src/quota/call-records";
+import type { QuotaSnapshot } from "../../functions/src/quota/quota";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
 import { NO_DOCUMENT } from "../../functions/src/quota/stored-quota";
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
@@ -44,7 +45,7 @@ const snapshot = (version: number, used = version, limit = 100): QuotaSnapshot =
 const tombstone = (version: number): QuotaSnapshot => ({ ...snapshot(version), quota: undefined });
 
 test("a provider that nobody mentioned is a miss", async () => {
-  expect(await store.read("p1")).toEqual({ kind: "miss" });
+  expect(await store.read("p1")).toMatchObject({ kind: "miss" });
 });
 
 test("a snapshot is read as it was applied, and expires after the TTL or up to a tenth earlier", async () => {
@@ -98,9 +99,9 @@ test("a deletion leaves a tombstone that older snapshots cannot undo, and a new 
 test("an invalidated entry is a miss, accepts the version that invalidated it, and nothing older", async () => {
   await store.apply("p1", snapshot(1));
   expect(await store.invalidate("p1", snapshot(3))).toBe("applied");
-  expect(await store.read("p1")).toEqual({ kind: "miss" });
+  expect(await store.read("p1")).toMatchObject({ kind: "miss" });
   expect(await store.apply("p1", snapshot(2))).toBe("superseded");
-  expect(await store.read("p1")).toEqual({ kind: "miss" });
+  expect(await store.read("p1")).toMatchObject({ kind: "miss" });
   expect(await store.apply("p1", snapshot(3))).toBe("applied");
   expect(await store.read("p1")).toMatchObject({ quota: { used: 3 } });
   expect(await store.invalidate("p1", snapshot(3))).toBe("superseded");
@@ -109,7 +110,7 @@ test("an invalidated entry is a miss, accepts the version that invalidated it, a
 test("an invalidation keeps older snapshots out even where there was no entry", async () => {
   await store.invalidate("p1", snapshot(2));
   expect(await store.apply("p1", snapshot(1))).toBe("superseded");
-  expect(await store.read("p1")).toEqual({ kind: "miss" });
+  expect(await store.read("p1")).toMatchObject({ kind: "miss" });
 });
 
 test("what Firestore said over 60 s ago may update an entry but never create one", async () => {
@@ -155,7 +156,7 @@ test("in whatever order, and however often, changes arrive, the newest remains",
       const newest = Math.max(...changes.map(({ version }) => version));
       const applied = changes.some(({ version, how }) => version === newest && how === "apply");
       const expected = !applied
-        ? { kind: "miss" }
+        ? { kind: "miss", hasUnsynced: false }
         : newest % 3 === 0
           ? { kind: "tombstone", used: 0 }
           : { kind: "snapshot", quota: { used: newest, limit: 100 } };
@@ -219,7 +220,7 @@ test("a full server still takes changes of what it holds, and refuses what is ne
     expect(await fullStore.invalidate("invalidated", snapshot(2))).toBe("applied");
     expect(await fullStore.apply("deleted", tombstone(2))).toBe("applied");
     expect(await fullStore.read("updated")).toMatchObject({ quota: { used: 2 } });
-    expect(await fullStore.read("invalidated")).toEqual({ kind: "miss" });
+    expect(await fullStore.read("invalidated")).toMatchObject({ kind: "miss" });
     expect(await fullStore.read("deleted")).toEqual({ kind: "tombstone", used: 0 });
     for (const id of ["updated", "invalidated", "deleted"])
       expect(await direct.pttl(keys.quota(id))).toBeGreaterThan(0);
@@ -250,20 +251,20 @@ describe("a call", () => {
   const keyCount = async () => (await redis.keys(`${keys.quota("p1").split(":")[0]}:*`)).length;
 
   test("of a provider that Redis does not know is a miss, as is one of an invalidated entry", async () => {
-    expect(await consume()).toEqual({ kind: "miss" });
+    expect(await consume()).toMatchObject({ kind: "miss" });
     expect(await keyCount()).toBe(0);
     await store.invalidate("p1", snapshot(1));
-    expect(await consume()).toEqual({ kind: "miss" });
+    expect(await consume()).toMatchObject({ kind: "miss" });
   });
 
   test("within the limit is counted, and one above it leaves everything as it was", async () => {
     await store.apply("p1", snapshot(1, 7, 10));
-    expect(await consume(4)).toEqual({ kind: "refused", used: 7, limit: 10, found: true });
+    expect(await consume(4)).toMatchObject({ kind: "refused", used: 7, limit: 10, found: true });
     expect(await entry()).toEqual(clean({ used: 7, limit: 10, version: T0 + 1 }));
     expect(await redis.pttl(keys.quota("p1"))).toBeGreaterThan(0);
     expect(await dirtySince()).toBeNull();
-    expect(await consume(3)).toEqual({ kind: "accepted", used: 10, limit: 10, found: true });
-    expect(await consume()).toEqual({ kind: "refused", used: 10, limit: 10, found: true });
+    expect(await consume(3)).toMatchObject({ kind: "accepted", used: 10, limit: 10, found: true });
+    expect(await consume()).toMatchObject({ kind: "refused", used: 10, limit: 10, found: true });
     expect(await store.read("p1")).toEqual({ kind: "snapshot", quota: { used: 10, limit: 10 } });
     expect(await entry()).toMatchObject({ used: 7, pending: 3, inFlight: 0 });
   });
@@ -322,9 +323,9 @@ describe("a call", () => {
   test("is refunded for no more than has been used", async () => {
     await store.apply("p1", snapshot(1, 2, 10));
     await consume(1);
-    expect(await consume(-2)).toEqual({ kind: "accepted", used: 1, limit: 10, found: true });
-    expect(await consume(-5)).toEqual({ kind: "accepted", used: 0, limit: 10, found: true });
-    expect(await consume(-5)).toEqual({ kind: "accepted", used: 0, limit: 10, found: true });
+    expect(await consume(-2)).toMatchObject({ kind: "accepted", used: 1, limit: 10, found: true });
+    expect(await consume(-5)).toMatchObject({ kind: "accepted", used: 0, limit: 10, found: true });
+    expect(await consume(-5)).toMatchObject({ kind: "accepted", used: 0, limit: 10, found: true });
     expect(await store.read("p1")).toMatchObject({ quota: { used: 0 } });
     expect(await store.beginFlushes(["p1"])).toMatchObject([{ amount: -2 }]);
   });
@@ -341,14 +342,18 @@ describe("a call", () => {
   test("that is repeated with its key has the first answer, and is counted once", async () => {
     await store.apply("p1", snapshot(1, 0, 10));
     const first = await consume(2, "k1");
-    expect(first).toEqual({ kind: "accepted", used: 2, limit: 10, found: true });
+    expect(first).toMatchObject({ kind: "accepted", used: 2, limit: 10, found: true });
     await consume(1, "k2");
     await store.apply("p1", snapshot(2, 5, 10));
-    expect(await consume(2, "k1")).toEqual(first);
-    expect(await Promise.all([consume(2, "k1"), consume(2, "k1")])).toEqual([first, first]);
+    const replay = { ...first, replayed: true };
+    expect(await consume(2, "k1")).toEqual(replay);
+    expect(await Promise.all([consume(2, "k1"), consume(2, "k1")])).toEqual([replay, replay]);
     expect(await store.read("p1")).toMatchObject({ quota: { used: 8 } });
     const anew = await Promise.all([consume(2, "k3"), consume(2, "k3")]);
-    expect(anew).toEqual([{ ...first, used: 10 }, anew[0]]);
+    expect(anew).toEqual([
+      { ...first, used: 10 },
+      { ...replay, used: 10 },
+    ]);
     expect(await consume(-2)).toMatchObject({ used: 8 });
     // The refund of a call may have the call's key.
     expect(await consume(-2, "k1")).toMatchObject({ kind: "accepted", used: 6 });
@@ -363,14 +368,40 @@ describe("a call", () => {
     }
   });
 
+  test("that comes with a key counts alike in a batch with others, whatever their keys have consumed", async () => {
+    await store.apply("p1", snapshot(1, 0, 100));
+    await consume(5, "known");
+    const outcomes = await Promise.all([
+      consume(1),
+      consume(4, "known"),
+      consume(-6, "known"),
+      consume(-1, "unknown"),
+      consume(-3, "known"),
+      consume(2, "new"),
+      consume(-2, "new"),
+      consume(1),
+    ]);
+    expect(outcomes).toMatchObject([
+      { kind: "accepted", used: 6, replayed: false },
+      { kind: "key-reused", recordedCost: 5 },
+      { kind: "key-reused", recordedCost: 5 },
+      { kind: "refused", used: 6, limit: 100, found: true, replayed: false },
+      { kind: "accepted", used: 3 },
+      { kind: "accepted", used: 5 },
+      { kind: "accepted", used: 3 },
+      { kind: "accepted", used: 4 },
+    ]);
+    expect(await store.read("p1")).toMatchObject({ quota: { used: 4 } });
+  });
+
   test("that is refused, or a miss, leaves no record of its key, and is decided anew", async () => {
-    expect(await consume(2, "k1")).toEqual({ kind: "miss" });
+    expect(await consume(2, "k1")).toMatchObject({ kind: "miss" });
     expect(await keyCount()).toBe(0);
     await store.apply("p1", snapshot(1, 9, 10));
     expect(await consume(2, "k1")).toMatchObject({ kind: "refused" });
     expect(await keyCount()).toBe(1);
     await store.apply("p1", snapshot(2, 9, 20));
-    expect(await consume(2, "k1")).toEqual({ kind: "accepted", used: 11, limit: 20, found: true });
+    expect(await consume(2, "k1")).toMatchObject({ kind: "accepted", used: 11, limit: 20, found: true });
   });
 
   test("of a provider without a document is decided by the default limit, or refused where there is none", async () => {
@@ -379,15 +410,15 @@ describe("a call", () => {
       ttlSeconds: TTL_SECONDS,
       missingLimit: undefined,
     });
-    expect(await strict.consume({ providerId: "p1", cost: 1 })).toEqual({
+    expect(await strict.consume({ providerId: "p1", cost: 1 })).toMatchObject({
       kind: "refused",
       used: 0,
       limit: 0,
       found: false,
     });
     expect(await entry()).toEqual(clean({ used: 0, limit: NO_DOCUMENT, version: T0 + 1 }));
-    expect(await consume(100)).toEqual({ kind: "accepted", used: 100, limit: 100, found: false });
-    expect(await consume(1)).toEqual({ kind: "refused", used: 100, limit: 100, found: false });
+    expect(await consume(100)).toMatchObject({ kind: "accepted", used: 100, limit: 100, found: false });
+    expect(await consume(1)).toMatchObject({ kind: "refused", used: 100, limit: 100, found: false });
     expect(await store.read("p1")).toEqual({ kind: "tombstone", used: 100 });
     expect(await store.beginFlushes(["p1"])).toMatchObject([{ amount: 100, base: "none" }]);
   });
@@ -415,5 +446,5 @@ test("a remembered answer keeps every digit", async () => {
   const call = { providerId: "p1", cost: 1, idempotencyKey: "k" };
   const first = await store.consume(call);
   expect(first).toMatchObject({ kind: "accepted", used: 123_456_789_012_346, limit: 999_999_999_999_999 });
-  expect(await store.consume(call)).toEqual(first);
+  expect(await store.consume(call)).toEqual({ ...first, replayed: true });
 });

@@ -1,6 +1,6 @@
+import { callName } from "../../functions/src/quota/call-records";
 import {
   assessQuota,
-  callName,
   decideConsumption,
   InvalidQuotaDocumentError,
   parseCost,

@@ -2,6 +2,7 @@ import type { HttpsError } from "firebase-functions/v2/https";
 
 import { ConfigError } from "../config/config";
 import { FirestoreUnavailableError } from "../firestore";
+import { IdempotencyKeyReusedError } from "../quota/call-records";
 import { InvalidQuotaDocumentError } from "../quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
 import type { Decision } from "../rate-limit/decision";
@@ -18,6 +19,7 @@ export type HttpsErrorClass = typeof HttpsError;
 /** The error that a client may see; anything unexpected as it is. */
 export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unknown {
   if (error instanceof InvalidArgumentError) return new HttpsError(error.code, error.message);
+  if (error instanceof IdempotencyKeyReusedError) return new HttpsError("invalid-argument", error.message);
   if (error instanceof CallerUnknownError) return new HttpsError(error.code, error.message);
   if (error instanceof QuotaOutcomeUnknownError) {
     const { idempotencyKey } = error;
@@ -73,4 +75,12 @@ export function refusedByRateLimit(decision: Decision, HttpsError: HttpsErrorCla
 export function refusedByQuota(consumption: QuotaConsumption, HttpsError: HttpsErrorClass): HttpsError {
   const { used, limit } = consumption;
   return new HttpsError("resource-exhausted", `Quota reached: ${used} of ${limit} used.`, consumption);
+}
+
+/** What a client sees of a repeated request whose handler is not run again. */
+export function alreadyRun(HttpsError: HttpsErrorClass): HttpsError {
+  return new HttpsError(
+    "already-exists",
+    "A request with this idempotencyKey has already run. Use a new key to run it again.",
+  );
 }

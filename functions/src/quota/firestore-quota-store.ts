@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
 import type {
   Timestamp,
@@ -10,11 +10,10 @@ import type {
 
 import { TimeUpError } from "../deadline";
 import { retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
-import { GrpcStatus } from "../grpc-status";
+import { assessKey, callName, refundedName, type CallRecord } from "./call-records";
+import { FirestoreCallRecords, recordExpiry, toCallRecord } from "./firestore-call-records";
 import type { Flush } from "./flush";
 import {
-  CALL_RECORD_TTL_MS,
-  callName,
   decideConsumption,
   InvalidQuotaDocumentError,
   missingLimit,
@@ -29,9 +28,6 @@ import {
 
 /** Limit of one operation. */
 const TIMEOUT_MS = 10_000;
-
-/** Subcollection of a provider document: calls that had an idempotency key. A TTL policy on `expireAt` removes them. */
-const CALLS = "quotaCalls";
 
 /**
  * How long a document keeps the id of a call that it counted, by Firestore's clock. It must exceed the time limit of one
@@ -56,6 +52,8 @@ export interface FirestoreDecision {
   readonly used: number;
   readonly limit: number;
   readonly found: boolean;
+  /** Whether this is the answer of an earlier call with the same idempotency key. */
+  readonly replayed: boolean;
   readonly snapshot?: QuotaSnapshot;
 }
 
@@ -85,6 +83,8 @@ interface Attempt {
 
 /** Provider quotas in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. */
 export class FirestoreQuotaStore {
+  /** The calls that had an idempotency key. */
+  readonly records: FirestoreCallRecords;
   /** Calls of this instance that are over, so that no document has to remember them. */
   private readonly answeredIds = new Set<string>();
 
@@ -93,7 +93,9 @@ export class FirestoreQuotaStore {
     private readonly collectionPath: string,
     private readonly options: QuotaFields & MissingProvider,
     private readonly timeoutMs = TIMEOUT_MS,
-  ) {}
+  ) {
+    this.records = new FirestoreCallRecords((providerId) => this.document(providerId), timeoutMs);
+  }
 
   /**
    * Reads one provider: one billed document read.
@@ -157,17 +159,10 @@ export class FirestoreQuotaStore {
 
   /** Keeps Firestore from counting a call of which only Redis can tell whether it was counted. */
   async rememberUnknown(call: QuotaCall): Promise<void> {
-    const record = this.record(this.document(call.providerId), call);
-    if (!record) return;
-    const expireAt = new Date(Date.now() + CALL_RECORD_TTL_MS);
-    await this.bounded(record.path, async () => {
-      try {
-        await record.create({ unknown: true, expireAt });
-      } catch (error) {
-        // There is an answer already.
-        if ((error as { code?: unknown }).code !== GrpcStatus.ALREADY_EXISTS) throw error;
-      }
-    });
+    const name = callName(call);
+    // Where it fails to be made, there is an answer already.
+    if (name !== undefined)
+      await this.records.create(call.providerId, name, { unknown: true, cost: call.cost });
   }
 
   /**
@@ -239,12 +234,20 @@ export class FirestoreQuotaStore {
     call: QuotaCall,
     attempt: Attempt,
   ): Promise<FirestoreDecision> {
-    const record = this.record(document, call);
-    const [current, earlier] = await this.firestore().getAll(document, ...(record ? [record] : []));
+    const [name, refunded] = [callName(call), refundedName(call)];
+    const record = name === undefined ? undefined : this.records.of(document, name);
+    const [current, earlier, consumption] = await this.firestore().getAll(
+      document,
+      ...(record ? [record] : []),
+      ...(refunded === undefined ? [] : [this.records.of(document, refunded)]),
+    );
     const first = earlier?.data();
+    const assessed = assessKey(call, first as CallRecord | undefined, toCallRecord(consumption?.data()));
     if (first?.["unknown"]) throw new UnknownCallError("an earlier attempt had no answer from Redis");
-    if (first) return { allowed: true, used: first["used"], limit: first["limit"], found: first["found"] };
-
+    if (assessed === "replay") {
+      const { used, limit, found, callId } = first as CallRecord & { readonly callId?: string };
+      return { allowed: true, used, limit, found, replayed: callId !== attempt.callId };
+    }
     const data = current!.data();
     const counted = countedCalls(data);
     if (attempt.sent && counted.some(({ callId }) => callId === attempt.callId)) return attempt.sent;
@@ -252,28 +255,30 @@ export class FirestoreQuotaStore {
     const before = data ? parseQuota(data, this.options) : { used: 0, limit: limitWithout ?? 0 };
     const found = data !== undefined;
     const snapshot = this.toSnapshot(current!);
-    const { allowed, used } = decideConsumption(before, call.cost);
-    if (!allowed || used === before.used) return { allowed, ...before, found, snapshot };
+    const { allowed, used } =
+      assessed === "reject" ? { allowed: false, used: before.used } : decideConsumption(before, call.cost);
+    const answer = { used, limit: before.limit, found };
+    const isCounted = used !== before.used;
+    if (!allowed || !(isCounted || record)) return { allowed, ...answer, replayed: false, snapshot };
 
     const sync = { calls: this.remember(counted, attempt.callId, current!.readTime.toMillis()) };
     const batch = this.firestore().batch();
-    if (found) {
+    if (isCounted && found) {
       batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
-    } else {
+    } else if (isCounted) {
       batch.create(document, this.newDocument(used, sync));
     }
-    const answer = { used, limit: before.limit, found };
-    if (record)
-      batch.create(record, {
-        ...answer,
-        expireAt: new Date(Date.now() + CALL_RECORD_TTL_MS),
-      });
+    if (record) {
+      const { cost } = call;
+      batch.create(record, { cost, ...answer, callId: attempt.callId, expireAt: recordExpiry() });
+    }
     // The caller has been told that nothing was counted.
     if (attempt.isOver) throw new TimeUpError("the time was up");
-    attempt.sent = { allowed, ...answer };
+    attempt.sent = { allowed, ...answer, replayed: false };
     const [written] = await batch.commit();
+    if (!isCounted) return { ...attempt.sent, snapshot };
     const after = this.written(written!.writeTime, { used, limit: before.limit });
-    return { allowed, ...answer, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
+    return { ...attempt.sent, snapshot: { ...after, marker: snapshot.marker, created: snapshot.created } };
   }
 
   /** What the document remembers after it has counted another call. */
@@ -296,11 +301,6 @@ export class FirestoreQuotaStore {
 
   private document(providerId: string): DocumentReference {
     return this.firestore().doc(`${this.collectionPath}/${providerId}`);
-  }
-
-  private record(document: DocumentReference, call: QuotaCall): DocumentReference | undefined {
-    const name = callName(call);
-    return name === undefined ? undefined : document.collection(CALLS).doc(sha256(name));
   }
 
   /** The fields of a document that is to have been used so often. */
@@ -343,8 +343,4 @@ export class FirestoreQuotaStore {
 function countedCalls(data: DocumentData | undefined): readonly CountedCall[] {
   const calls = (data?.[SYNC_FIELD] as DocumentData | undefined)?.["calls"] as unknown;
   return Array.isArray(calls) ? (calls as CountedCall[]) : [];
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

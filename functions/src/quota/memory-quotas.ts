@@ -1,10 +1,16 @@
 import { withinTimeLimit } from "../firestore";
 import type { MemoryServer } from "../memory-server";
 import type { ApplyOutcome } from "../redis/apply-outcome";
-import { UnknownCallError, type FirestoreDecision, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
+  assessKey,
   CALL_RECORD_TTL_MS,
   callName,
+  refundedName,
+  type CallRecord,
+  type CallRecords,
+} from "./call-records";
+import { UnknownCallError, type FirestoreDecision, type FirestoreQuotaStore } from "./firestore-quota-store";
+import {
   decideConsumption,
   InvalidQuotaDocumentError,
   missingLimit,
@@ -16,7 +22,8 @@ import {
   type QuotaFields,
   type QuotaSnapshot,
 } from "./quota";
-import type { ConsumeOutcome, QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
+import type { ConsumeOutcome } from "./consume-calls";
+import type { QuotaEntry, RedisQuotaStore } from "./redis-quota-store";
 
 /** A provider document as an app writes it. */
 export type ProviderDocument = Readonly<Record<string, unknown>>;
@@ -35,6 +42,10 @@ interface Provider {
   isCached: boolean;
 }
 
+interface WithRecords {
+  readonly records: CallRecords;
+}
+
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -43,8 +54,8 @@ const TIMEOUT_MS = 10_000;
  */
 export class MemoryQuotas {
   private readonly providers = new Map<string, Provider>();
-  private readonly redisRecords: Records<ConsumeOutcome>;
-  private readonly firestoreRecords: Records<FirestoreDecision | "unknown">;
+  private readonly redisRecords: Records;
+  private readonly firestoreRecords: Records;
 
   constructor(
     private readonly redis: MemoryServer,
@@ -56,7 +67,8 @@ export class MemoryQuotas {
     this.firestoreRecords = new Records(now);
   }
 
-  readonly redisStore: Pick<RedisQuotaStore, "read" | "consume" | "apply" | "hasDirtyProviders"> = {
+  readonly redisStore: Pick<RedisQuotaStore, "read" | "consume" | "apply" | "forget" | "hasDirtyProviders"> &
+    WithRecords = {
     read: (providerId) => this.redis.run(() => this.readEntry(this.provider(providerId))),
     consume: (call) => this.redis.run(() => this.consumeInRedis(call)),
     apply: (providerId) =>
@@ -64,11 +76,21 @@ export class MemoryQuotas {
         this.provider(providerId).isCached = true;
         return "applied";
       }),
+    forget: (providerId) =>
+      this.redis.run(() => {
+        this.provider(providerId).isCached = false;
+        return true;
+      }),
     hasDirtyProviders: () =>
       this.redis.run(() => [...this.providers.values()].some(({ pending }) => pending !== 0)),
+    records: {
+      findCall: (...name) => this.redis.run(() => this.redisRecords.find(...name)),
+      saveCall: (...record) => this.redis.run(() => this.redisRecords.save(...record)),
+      claim: (...name) => this.redis.run(() => this.redisRecords.claim(...name)),
+    },
   };
 
-  readonly firestoreStore: Pick<FirestoreQuotaStore, "read" | "consume" | "rememberUnknown"> = {
+  readonly firestoreStore: Pick<FirestoreQuotaStore, "read" | "consume" | "rememberUnknown"> & WithRecords = {
     read: (providerId) => this.inFirestore(providerId, () => this.snapshot(this.provider(providerId))),
     consume: (call) => {
       let isWritten = false;
@@ -81,8 +103,14 @@ export class MemoryQuotas {
     },
     rememberUnknown: (call) =>
       this.inFirestore(call.providerId, () => {
-        if (this.firestoreRecords.get(call) === undefined) this.firestoreRecords.set(call, "unknown");
+        const name = callName(call);
+        if (name !== undefined) this.firestoreRecords.markUnknown(call, name);
       }),
+    records: {
+      findCall: (...name) => this.inFirestore(name[0], () => this.firestoreRecords.find(...name)),
+      saveCall: (...record) => this.inFirestore(record[0], () => this.firestoreRecords.save(...record)),
+      claim: (...name) => this.inFirestore(name[0], () => this.firestoreRecords.claim(...name)),
+    },
   };
 
   /** Sets a provider's document, or deletes it; used and limit are from then on what it says. */
@@ -119,38 +147,44 @@ export class MemoryQuotas {
   }
 
   private consumeInRedis(call: QuotaCall): ConsumeOutcome {
-    const first = this.redisRecords.get(call);
-    if (first) return first;
+    const records = this.redisRecords;
+    const assessed = records.assess(call);
+    if (typeof assessed === "object") {
+      const { used, limit, found } = assessed;
+      return { kind: "accepted", used, limit, found, replayed: true };
+    }
     const provider = this.provider(call.providerId);
     const entry = this.readEntry(provider);
     if (entry.kind === "miss") return entry;
     const found = entry.kind === "snapshot";
     const before = found ? entry.quota : { used: entry.used, limit: this.missingLimit };
-    const { allowed, used } = decideConsumption(before, call.cost);
+    const { allowed, used } = decide(assessed, before, call);
     provider.pending += used - before.used;
-    const outcome = { kind: allowed ? "accepted" : "refused", used, limit: before.limit, found } as const;
-    if (allowed) this.redisRecords.set(call, outcome);
-    return outcome;
+    const answer = { used, limit: before.limit, found };
+    if (allowed) records.keep(call, answer);
+    return { kind: allowed ? "accepted" : "refused", ...answer, replayed: false };
   }
 
   private consumeInFirestore(
     call: QuotaCall,
     write: (provider: Provider, used: number) => void,
   ): FirestoreDecision {
-    const first = this.firestoreRecords.get(call);
-    if (first === "unknown") throw new UnknownCallError("an earlier attempt had no answer from Redis");
-    if (first) return first;
+    const records = this.firestoreRecords;
+    const assessed = records.assess(call);
+    if (typeof assessed === "object") {
+      if (assessed.isUnknown) throw new UnknownCallError("an earlier attempt had no answer from Redis");
+      const { used, limit, found } = assessed;
+      return { allowed: true, used, limit, found, replayed: true };
+    }
     const provider = this.provider(call.providerId);
     const quota = this.quota(provider);
     const before = quota ?? { used: 0, limit: this.missingLimit };
     const found = quota !== undefined;
-    const { allowed, used } = decideConsumption(before, call.cost);
-    const answer = { allowed, used, limit: before.limit, found };
-    if (used !== before.used) {
-      write(provider, used - before.used);
-      this.firestoreRecords.set(call, answer);
-    }
-    return { ...answer, snapshot: this.snapshot(provider) };
+    const { allowed, used } = decide(assessed, before, call);
+    const answer = { used, limit: before.limit, found };
+    if (used !== before.used) write(provider, used - before.used);
+    if (allowed) records.keep(call, answer);
+    return { allowed, ...answer, replayed: false, snapshot: this.snapshot(provider) };
   }
 
   /** Counts in the document, of which Redis is told. */
@@ -175,23 +209,65 @@ export class MemoryQuotas {
   }
 }
 
-/** What calls with an idempotency key were answered. */
-class Records<T> {
-  private readonly records = new Map<string, { readonly answer: T; readonly untilMs: number }>();
+function decide(
+  assessed: "reject" | "decide",
+  before: Quota,
+  { cost }: QuotaCall,
+): { readonly allowed: boolean; readonly used: number } {
+  return assessed === "reject" ? { allowed: false, used: before.used } : decideConsumption(before, cost);
+}
+
+interface MemoryRecord extends CallRecord {
+  /** Whether only Redis can tell whether the call was counted. */
+  readonly isUnknown?: boolean;
+}
+
+/** What a store keeps of calls with an idempotency key. */
+class Records {
+  private readonly records = new Map<string, { readonly record: MemoryRecord; readonly untilMs: number }>();
 
   constructor(private readonly now: () => number) {}
 
-  get(call: QuotaCall): T | undefined {
-    const record = this.records.get(keyOf(call));
-    return record && record.untilMs > this.now() ? record.answer : undefined;
+  /** The record of the first such call, or what {@link assessKey} says. */
+  assess(call: QuotaCall): MemoryRecord | "reject" | "decide" {
+    const first = this.get(call.providerId, callName(call));
+    const consumption = this.find(call.providerId, refundedName(call));
+    const assessed = assessKey(call, first, consumption);
+    return assessed === "replay" ? first! : assessed;
   }
 
-  set(call: QuotaCall, answer: T): void {
-    if (call.idempotencyKey === undefined) return;
-    this.records.set(keyOf(call), { answer, untilMs: this.now() + CALL_RECORD_TTL_MS });
+  keep(call: QuotaCall, answer: Omit<CallRecord, "cost">): void {
+    const name = callName(call);
+    if (name !== undefined) this.save(call.providerId, name, { ...answer, cost: call.cost });
+  }
+
+  markUnknown({ providerId, cost }: QuotaCall, name: string): void {
+    if (this.get(providerId, name)) return;
+    this.save(providerId, name, { cost, used: 0, limit: 0, found: false, isUnknown: true });
+  }
+
+  find(providerId: string, name: string | undefined): CallRecord | undefined {
+    const record = this.get(providerId, name);
+    return record?.isUnknown ? undefined : record;
+  }
+
+  save(providerId: string, name: string, record: MemoryRecord): void {
+    this.records.set(keyOf(providerId, name), { record, untilMs: this.now() + CALL_RECORD_TTL_MS });
+  }
+
+  claim(providerId: string, name: string): boolean {
+    if (this.get(providerId, name)) return false;
+    this.save(providerId, name, { cost: 0, used: 0, limit: 0, found: false });
+    return true;
+  }
+
+  private get(providerId: string, name: string | undefined): MemoryRecord | undefined {
+    if (name === undefined) return undefined;
+    const kept = this.records.get(keyOf(providerId, name));
+    return kept && kept.untilMs > this.now() ? kept.record : undefined;
   }
 }
 
-function keyOf(call: QuotaCall): string {
-  return JSON.stringify([call.providerId, callName(call)]);
+function keyOf(providerId: string, name: string): string {
+  return JSON.stringify([providerId, name]);
 }

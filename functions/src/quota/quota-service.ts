@@ -3,6 +3,8 @@ import type { Logs } from "../observability/logs";
 import type { QuotaMetrics } from "../observability/metrics";
 import type { ApplyOutcome } from "../redis/apply-outcome";
 import { RedisUnavailableError } from "../redis/connection";
+import { formatValue, InvalidArgumentError } from "../validation";
+import { copyConsumption, IdempotencyKeyReusedError, recordNames, type CallRecords } from "./call-records";
 import { UnknownCallError, type FirestoreQuotaStore } from "./firestore-quota-store";
 import {
   assessQuota,
@@ -31,6 +33,8 @@ export interface QuotaCheck extends QuotaStatus {
 /** A decision and who made it. */
 export interface QuotaConsumption extends Consumption {
   readonly source: QuotaSource;
+  /** Whether this is the answer of an earlier call with the same idempotency key; this call counted nothing then. */
+  readonly replayed: boolean;
 }
 
 /** Which store decides: Firestore alone; Firestore, with Redis told at once; or Redis, with Firestore told later. */
@@ -43,8 +47,19 @@ export interface QuotaServiceOptions extends MissingProvider {
 export interface ConsumeOptions {
   /** What the call counts for: a whole number, 1 or more. 1 by default. */
   readonly cost?: number | undefined;
-  /** Names the call, so that a repetition has its answer instead of counting again. 1 to 256 characters. */
+  /**
+   * Names the call, so that a repetition has its answer instead of counting again. 1 to 256 characters. A key belongs to
+   * one provider and one cost, and is kept for 24 hours. A refund with the key of a call takes back what that call
+   * consumed, once.
+   */
   readonly idempotencyKey?: string | undefined;
+}
+
+/** The call whose repeated run is claimed. */
+export interface RerunClaim {
+  readonly idempotencyKey: string;
+  /** The `source` of the call's answer. */
+  readonly source: QuotaSource;
 }
 
 /**
@@ -87,8 +102,15 @@ export class QuotaService {
   private settledUntilMs = 0;
 
   constructor(
-    private readonly redisStore: Pick<RedisQuotaStore, "read" | "consume" | "apply" | "hasDirtyProviders">,
-    private readonly firestoreStore: Pick<FirestoreQuotaStore, "read" | "consume" | "rememberUnknown">,
+    private readonly redisStore: Pick<
+      RedisQuotaStore,
+      "read" | "consume" | "apply" | "forget" | "hasDirtyProviders"
+    > & {
+      readonly records: CallRecords;
+    },
+    private readonly firestoreStore: Pick<FirestoreQuotaStore, "read" | "consume" | "rememberUnknown"> & {
+      readonly records: CallRecords;
+    },
     private readonly sync: Pick<QuotaSync, "flush">,
     private readonly options: QuotaServiceOptions,
     private readonly logs: Logs,
@@ -133,6 +155,7 @@ export class QuotaService {
    * Counts a call of a provider if its quota allows it. A refusal counts nothing.
    *
    * @throws InvalidProviderIdError, InvalidCostError, InvalidIdempotencyKeyError
+   * @throws IdempotencyKeyReusedError when the idempotency key came with another cost before.
    * @throws QuotaOutcomeUnknownError when the store that decides was asked and its answer did not arrive.
    * @throws FirestoreUnavailableError when Firestore has to decide, or must be read, and gives no answer.
    * @throws InvalidQuotaDocumentError when the document must be read and holds no valid quota.
@@ -145,15 +168,72 @@ export class QuotaService {
   }
 
   /**
-   * Takes back what a call counted for, but no more than has been used.
+   * Takes back what a call counted for, but no more than has been used. With an idempotency key it takes back what
+   * `consume` counted with that key: at most that cost, and only once. If the key has consumed nothing, `allowed` is
+   * false and nothing is taken back.
    *
    * @throws as {@link consume}
+   * @throws RedisUnavailableError when only Redis may know what the key consumed.
    */
   async refund(
     providerId: string,
     { cost = 1, idempotencyKey }: ConsumeOptions = {},
   ): Promise<QuotaConsumption> {
-    return this.decide(providerId, -parseCost(cost), idempotencyKey);
+    const amount = parseCost(cost);
+    const refund = () => this.decide(providerId, -amount, idempotencyKey);
+    const decision = await refund();
+    if (decision.allowed || idempotencyKey === undefined) return decision;
+    const isFound = await this.adoptConsumption(providerId, idempotencyKey, decision.source);
+    return isFound ? refund() : decision;
+  }
+
+  /**
+   * Drops what Redis has cached of a provider's document, so that the next check reads Firestore. Usage in Redis that
+   * Firestore does not have yet is kept.
+   *
+   * @throws InvalidProviderIdError
+   * @throws RedisUnavailableError when Redis gives no answer; safe to repeat.
+   */
+  async invalidate(providerId: string): Promise<void> {
+    parseProviderId(providerId);
+    if (this.options.mode === "firestore") return;
+    const isForgotten = await this.redisStore.forget(providerId);
+    // Flushed usage makes the document, and the entry then has what is read of it.
+    if (!isForgotten) await this.flush(providerId);
+    this.loads.delete(providerId);
+  }
+
+  /**
+   * Claims the repeated run that an idempotency key allows, and returns whether it was free. `withQuota` claims it for
+   * the handler of a repeated call, and when the first run has finished: so a handler runs at most twice for one call.
+   *
+   * @throws InvalidProviderIdError, InvalidIdempotencyKeyError, InvalidArgumentError
+   * @throws QuotaOutcomeUnknownError when the store is unavailable.
+   */
+  async claimRerun(providerId: string, { idempotencyKey, source }: RerunClaim): Promise<boolean> {
+    parseProviderId(providerId);
+    parseIdempotencyKey(idempotencyKey);
+    if (source !== "redis" && source !== "firestore")
+      throw new InvalidArgumentError("source", "redis or firestore", formatValue(source));
+    const { records } = source === "redis" ? this.redisStore : this.firestoreStore;
+    try {
+      return await records.claim(providerId, recordNames.rerun(idempotencyKey));
+    } catch (error) {
+      throw isUnavailable(error) ? new QuotaOutcomeUnknownError(idempotencyKey, error) : error;
+    }
+  }
+
+  /** Brings the record of a consumption that the other store counted to the store that decides. */
+  private async adoptConsumption(providerId: string, key: string, decider: QuotaSource): Promise<boolean> {
+    const [redis, firestore] = [this.redisStore.records, this.firestoreStore.records];
+    const [from, to] = decider === "redis" ? [firestore, redis] : [redis, firestore];
+    try {
+      return await copyConsumption(providerId, key, { from, to });
+    } catch (error) {
+      if (this.options.mode === "redis-primary") throw error;
+      this.bypass(providerId, error);
+      return false;
+    }
   }
 
   private async decide(providerId: string, cost: number, idempotencyKey?: string): Promise<QuotaConsumption> {
@@ -179,10 +259,12 @@ export class QuotaService {
     try {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const outcome = await this.redisStore.consume(call);
+        if (outcome.kind === "key-reused") throw new IdempotencyKeyReusedError(call, outcome.recordedCost);
         if (outcome.kind !== "miss") {
           if (attempt === 0) this.metrics.hit();
           const allowed = outcome.kind === "accepted";
-          return { allowed, ...toStatus(outcome, outcome.found), source: "redis" };
+          const { found, replayed } = outcome;
+          return { allowed, ...toStatus(outcome, found), source: "redis", replayed };
         }
         if (attempt === 0) this.metrics.miss();
         const { fill } = await this.load(providerId, { fillCache: true });
@@ -219,9 +301,9 @@ export class QuotaService {
         (error instanceof FirestoreUnavailableError && error.outcome === "unknown");
       throw unknown ? new QuotaOutcomeUnknownError(call.idempotencyKey, error) : error;
     });
-    const { allowed, found, snapshot } = decision;
+    const { allowed, found, replayed, snapshot } = decision;
     if (fillCache && snapshot) await this.fill(call.providerId, snapshot);
-    return { allowed, ...toStatus(decision, found), source: "firestore" };
+    return { allowed, ...toStatus(decision, found), source: "firestore", replayed };
   }
 
   private async checkFirestore(
@@ -307,4 +389,8 @@ export class QuotaService {
     if (!(error instanceof RedisUnavailableError)) throw error;
     this.logs.quotaCacheBypassed(providerId, error);
   }
+}
+
+function isUnavailable(error: unknown): error is RedisUnavailableError | FirestoreUnavailableError {
+  return error instanceof RedisUnavailableError || error instanceof FirestoreUnavailableError;
 }

@@ -53,14 +53,6 @@ export interface QuotaCall {
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The name under which a call's answer is remembered; that of a refund is apart from that of what it refunds. */
-export function callName({ cost, idempotencyKey }: QuotaCall): string | undefined {
-  return idempotencyKey === undefined ? undefined : `${cost < 0 ? "refund" : "consume"}:${idempotencyKey}`;
-}
-
-/** How long a call with an idempotency key is remembered. */
-export const CALL_RECORD_TTL_MS = 24 * 60 * 60 * 1000;
-
 /** Where a provider document keeps its quota, and what holds where it says nothing. */
 export interface QuotaFields {
   readonly usedField: string;

@@ -1,12 +1,14 @@
 import { asApplyOutcome, type ApplyOutcome } from "../redis/apply-outcome";
 import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
-import { applySnapshot, beginFlushes, consumeQuotas } from "../redis/lua.generated";
+import { applySnapshot, beginFlushes, forgetQuota } from "../redis/lua.generated";
 import type { RedisServers } from "../redis/redis-servers";
-import { asBytes, asList, asNumber, asNumberOrNull, asText, asTextOrNull, asValues } from "../redis/reply";
-import { runScript, runScriptForBuffer } from "../redis/script";
+import { asList, asNumber, asNumberOrNull, asOneOf, asText, asTextOrNull, asValues } from "../redis/reply";
+import { runScript } from "../redis/script";
+import { consumeCalls, type ConsumeOutcome } from "./consume-calls";
 import type { Flush } from "./flush";
-import { CALL_RECORD_TTL_MS, callName, type Quota, type QuotaCall, type QuotaSnapshot } from "./quota";
+import type { Quota, QuotaCall, QuotaSnapshot } from "./quota";
+import { RedisCallRecords } from "./redis-call-records";
 import {
   hasUnsynced,
   NO_DOCUMENT,
@@ -24,16 +26,6 @@ export type QuotaEntry =
   | { readonly kind: "snapshot"; readonly quota: Quota }
   | { readonly kind: "tombstone"; readonly used: number }
   | { readonly kind: "miss"; readonly hasUnsynced: boolean };
-
-/** What Redis decides of a call; a miss must be read from Firestore first. */
-export type ConsumeOutcome =
-  | {
-      readonly kind: "accepted" | "refused";
-      readonly used: number;
-      readonly limit: number;
-      readonly found: boolean;
-    }
-  | { readonly kind: "miss" };
 
 /** A provider whose usage Firestore lacks, and since when (Unix time, milliseconds). */
 export interface DirtyProvider {
@@ -84,9 +76,6 @@ export interface RedisQuotaStoreOptions {
 /** So many reads or calls travel as one. */
 const BATCH = 64;
 
-/** So many calls concern most of the dirty indexes, so that all are named at once. */
-const LARGE_BATCH = 16;
-
 /** Part of the TTL that is random, so that entries written together do not expire, and miss, together. */
 const TTL_JITTER = 0.1;
 
@@ -104,6 +93,9 @@ const SAMPLE_CURSOR_TTL_SECONDS = 24 * 60 * 60;
 
 /** Provider quotas in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisQuotaStore {
+  /** The calls that had an idempotency key. */
+  readonly records: RedisCallRecords;
+
   private async isStranded(providerId: string, entry: StoredQuota | undefined): Promise<boolean> {
     if (entry === undefined || !hasUnsynced(entry)) return false;
     return (await this.dirtySince(providerId)) === null;
@@ -119,6 +111,7 @@ export class RedisQuotaStore {
     private readonly keys: Keys,
     private readonly options: RedisQuotaStoreOptions,
   ) {
+    this.records = new RedisCallRecords(redis, keys, options.missingLimit);
     const bucketOf = redis.isCluster ? (providerId: string) => keys.bucketOf(providerId) : undefined;
     const bucketOfCall = bucketOf && (({ providerId }: QuotaCall) => bucketOf(providerId));
     this.reads = new Batcher(
@@ -127,7 +120,11 @@ export class RedisQuotaStore {
       bucketOf,
     );
     this.entries = new Batcher((providerIds) => this.readEntries(providerIds), BATCH, bucketOf);
-    this.calls = new Batcher((calls) => this.consumeMany(calls), BATCH, bucketOfCall);
+    this.calls = new Batcher(
+      (calls) => consumeCalls(redis, keys, { missingLimit: options.missingLimit, calls }),
+      BATCH,
+      bucketOfCall,
+    );
     this.flushes = new Batcher((providerIds) => this.beginMany(providerIds), BATCH, bucketOf);
   }
 
@@ -151,6 +148,12 @@ export class RedisQuotaStore {
   /** Makes the next check read Firestore, and keeps anything older than `version` out. Safe to repeat, in any order. */
   invalidate(providerId: string, snapshot: Omit<QuotaSnapshot, "quota">): Promise<ApplyOutcome> {
     return this.runApply(providerId, { ...snapshot, used: 0, limit: NOT_KNOWN });
+  }
+
+  /** Makes the next check read Firestore. Returns false for usage without a document, which must be flushed instead. */
+  async forget(providerId: string): Promise<boolean> {
+    const input = { entry: this.keys.quota(providerId) };
+    return runScript(this.redis, forgetQuota, input, (reply) => asOneOf([0, 1], reply) === 1);
   }
 
   /** Begins to flush providers, or resumes what had begun; those with nothing to flush are left out. */
@@ -325,42 +328,6 @@ export class RedisQuotaStore {
       if (flushId === 0) return undefined;
       const base = limit === NOT_KNOWN ? "unknown" : limit === NO_DOCUMENT ? "none" : { used, limit };
       return { providerId, flushId, amount, version, base };
-    });
-  }
-
-  private async consumeMany(calls: readonly QuotaCall[]): Promise<ConsumeOutcome[]> {
-    const dirty =
-      calls.length >= LARGE_BATCH && !this.redis.isCluster
-        ? this.keys.allDirty()
-        : [...new Set(calls.map(({ providerId }) => this.keys.dirty(providerId)))];
-    const records: string[] = [];
-    const recorded: number[] = [];
-    for (const [i, call] of calls.entries()) {
-      const name = callName(call);
-      if (name === undefined) continue;
-      records.push(this.keys.call(call.providerId, name));
-      recorded.push(i + 1);
-    }
-    const input = {
-      missingLimit: this.options.missingLimit ?? -1,
-      recordTtlMs: CALL_RECORD_TTL_MS,
-      count: calls.length,
-      calls: [...calls.map(({ cost }) => cost), ...recorded],
-      keys: [...calls.map(({ providerId }) => this.keys.quota(providerId)), ...dirty, ...records],
-    };
-    const reply = await runScriptForBuffer(this.redis, consumeQuotas, input, (numbers) =>
-      asBytes(numbers, 16 * calls.length),
-    );
-    return calls.map((_, i) => {
-      const used = reply.readDoubleLE(16 * i);
-      const limit = reply.readDoubleLE(16 * i + 8);
-      if (limit === NOT_KNOWN) return { kind: "miss" };
-      return {
-        kind: used < 0 ? "refused" : "accepted",
-        used: used < 0 ? -1 - used : used,
-        limit: limit === NO_DOCUMENT ? (this.options.missingLimit ?? 0) : limit,
-        found: limit !== NO_DOCUMENT,
-      };
     });
   }
 

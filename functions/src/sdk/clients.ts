@@ -1,4 +1,4 @@
-import type { QuotaService } from "../quota/quota-service";
+import type { QuotaService, RerunClaim } from "../quota/quota-service";
 import type { RateLimiter } from "../rate-limit/rate-limiter";
 import type { SessionData, SessionFields } from "../session/session-data";
 import type { SessionLife, SessionService } from "../session/session-service";
@@ -27,6 +27,7 @@ interface ClientServices {
 }
 
 const CONSUME_OPTIONS = ["cost", "idempotencyKey"] as const;
+const CLAIM_OPTIONS = ["idempotencyKey", "source"] as const;
 const SESSION_LIFE = ["ttlSeconds"] as const;
 
 /** @param services those of the first call; what it throws, every call rejects with */
@@ -38,6 +39,9 @@ export function createClients(services: () => ClientServices, loadHttps: LoadHtt
         services().quotaService.consume(providerId, readOptions(options, CONSUME_OPTIONS)),
       refund: async (providerId, options) =>
         services().quotaService.refund(providerId, readOptions(options, CONSUME_OPTIONS)),
+      invalidate: async (providerId) => services().quotaService.invalidate(providerId),
+      claimRerun: async (providerId, call) =>
+        services().quotaService.claimRerun(providerId, readOptions(call, CLAIM_OPTIONS) as RerunClaim),
     },
     limiter: createLimiter(() => services().rateLimiter, loadHttps),
     sessions: {
