@@ -13,9 +13,10 @@ import {
   type Workload,
 } from "./advice";
 import { costsSvg } from "./costs-svg";
-import { UsageError, type Cli } from "./cli";
+import type { Cli } from "./cli";
 import { number } from "./options";
 import { barChart, table } from "./table";
+import { UsageError } from "./usage-error";
 
 /** Documents that are read one by one for `--sample`. */
 const SAMPLED_READS = 20;

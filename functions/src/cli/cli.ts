@@ -1,17 +1,16 @@
-import { readFileSync } from "node:fs";
-import { parseEnv } from "node:util";
-
 import type { Firestore } from "firebase-admin/firestore";
 import type { Command } from "commander";
 
 import { parseServiceConfig, type ServiceConfig } from "../config/config";
-import { PARAM_SPECS, type ParamName, type ParamValues } from "../config/param-specs";
+import type { ParamValues } from "../config/param-specs";
 import { withDeadline } from "../deadline";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
 import type { CloudAccess } from "./google-cloud";
+import { readParamsFile, warnOfOtherFiles } from "./params-file";
 import { ProgressBar } from "./progress-bar";
 import { redact } from "./table";
+import { UsageError } from "./usage-error";
 
 /** What the command line has of the process that runs it. */
 export interface Surroundings {
@@ -41,29 +40,33 @@ const PATIENCE_WITH_SECRETS_MS = 6000;
 /** How long calls to Firestore in progress may delay the end. */
 const TERMINATE_TIMEOUT_MS = 1000;
 
-/** A command was called wrongly. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-  readonly code = "usage";
-}
-
 /** One run of the command line: its settings, services and output. */
 export class Cli {
   /** Whether a check, or part of the work, has failed. */
   failed = false;
   private readonly opened: Services[] = [];
   private client: Firestore | undefined;
+  private values: ParamValues | undefined;
 
   constructor(private readonly surroundings: Surroundings) {}
 
-  /** The params, of the file over those of the environment; other lines of the file are not read. */
+  /**
+   * The params of --env-file, or else of the environment. Reads the file once, and warns of probable mistakes in it.
+   *
+   * @throws UsageError
+   */
   params(command: Command): ParamValues {
+    return (this.values ??= this.readParams(command));
+  }
+
+  private readParams(command: Command): ParamValues {
     const { envFile } = command.optsWithGlobals<GlobalOptions>();
-    if (envFile === undefined) return this.surroundings.environment;
-    const values: Partial<Record<ParamName, string>> = { ...this.surroundings.environment };
-    const file = parseEnv(readParamsFile(envFile));
-    for (const name of Object.keys(PARAM_SPECS) as ParamName[])
-      if (file[name] !== undefined) values[name] = file[name];
+    const { environment, warn } = this.surroundings;
+    if (envFile === undefined) return environment;
+    const { params, warnings } = readParamsFile(envFile);
+    const values = { ...environment, ...params };
+    for (const warning of [...warnings, ...warnOfOtherFiles(envFile, this.project(command, values))])
+      warn(`WARNING --env-file: ${warning}\n`);
     return values;
   }
 
@@ -140,12 +143,4 @@ function patient(config: ServiceConfig): ServiceConfig {
   const hasSecrets = Object.values(redis).some((setting) => typeof setting === "object");
   const patienceMs = hasSecrets ? PATIENCE_WITH_SECRETS_MS : PATIENCE_MS;
   return { ...config, redis: { ...redis, timeoutMs: Math.max(redis.timeoutMs, patienceMs) } };
-}
-
-function readParamsFile(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UsageError(`--env-file: ${(error as Error).message}`);
-  }
 }

@@ -2,8 +2,9 @@ import type { Command } from "commander";
 
 import { parseProviderId } from "../quota/quota";
 import { NO_DOCUMENT, NOT_KNOWN } from "../quota/stored-quota";
-import { UsageError, type Cli } from "./cli";
+import type { Cli } from "./cli";
 import { table } from "./table";
+import { UsageError } from "./usage-error";
 
 /** `inspect`: one provider as both stores hold it. */
 export function addInspect(program: Command, cli: Cli): void {

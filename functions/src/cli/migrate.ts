@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 
 import { PARAM_SPECS, type ParamValues } from "../config/param-specs";
-import { UsageError, type Cli, type GlobalOptions } from "./cli";
+import type { Cli, GlobalOptions } from "./cli";
 import { diagnose } from "./doctor";
 import { describeFindings, hasFailed, type Finding } from "./finding";
 import { count } from "./options";
@@ -15,6 +15,7 @@ import {
 } from "./phase-checks";
 import { PHASE_NAMES, phasesOf, type Phase, type Step } from "./phases";
 import { table } from "./table";
+import { UsageError } from "./usage-error";
 
 interface Options {
   readonly compare: number;

@@ -1,5 +1,5 @@
 import { formatValue, validationMessage } from "../validation";
-import { UsageError } from "./cli";
+import { UsageError } from "./usage-error";
 
 /** Reads an option that is a number, 0 or more. */
 export function number(option: string): (value: string) => number {

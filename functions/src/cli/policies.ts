@@ -5,9 +5,10 @@ import type { Command } from "commander";
 import { parsePolicyLocation } from "../config/config";
 import { InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import { readPolicyDocuments } from "../rate-limit/policy-documents";
-import { UsageError, type Cli } from "./cli";
+import type { Cli } from "./cli";
 import { count } from "./options";
 import { table } from "./table";
+import { UsageError } from "./usage-error";
 
 const SOURCE =
   "JSON array of policies; if absent RATE_LIMIT_POLICIES and the documents of RATE_LIMIT_POLICY_COLLECTION";

@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
 import { Command, CommanderError } from "commander";
 
 import { ConfigError } from "../config/config";
 import { messageWithRemedy } from "../firestore";
 import { addAdvise } from "./advise";
 import { addBackfill } from "./backfill";
-import { Cli, UsageError, type Surroundings } from "./cli";
+import { Cli, type Surroundings } from "./cli";
 import { addDoctor } from "./doctor";
 import { addInspect } from "./inspect";
 import { addMigrate } from "./migrate";
@@ -13,6 +16,7 @@ import { addReconcile } from "./reconcile";
 import { addRollback } from "./rollback";
 import { addSync } from "./sync";
 import { redact } from "./table";
+import { UsageError } from "./usage-error";
 
 /** How a command ended: all is well; a check has failed, or the work; it was called wrongly. */
 export type ExitCode = 0 | 1 | 2;
@@ -32,10 +36,17 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
   }
 }
 
+/** The version of the package that this file is in. */
+function readVersion(): string {
+  const manifest = readFileSync(path.join(__dirname, "../../package.json"), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 /** The program with all its commands. */
 export function createProgram(cli: Cli, { write, warn }: Pick<Surroundings, "write" | "warn">): Command {
   const program = new Command("firestore-redis-quota")
     .description("Checks and runs Redis in front of Firestore for quotas and rate limits.")
+    .version(readVersion(), "--version", "print the version of this package")
     .option(
       "--env-file <file>",
       "params, such as an extension's extensions/INSTANCE.env; over the environment",

@@ -1,9 +1,10 @@
 import { Option, type Command } from "commander";
 
 import { PARAM_SPECS } from "../config/param-specs";
-import { UsageError, type Cli, type GlobalOptions } from "./cli";
+import type { Cli, GlobalOptions } from "./cli";
 import { setParams } from "./params-file";
 import { flushAll } from "./sync";
+import { UsageError } from "./usage-error";
 
 const TIME_LIMIT_SECONDS = 300;
 
