@@ -111,9 +111,9 @@ async function guideCheck(subject: string): Promise<boolean> {
 }
 
 async function bareScript(algorithm: Algorithm, subject: string): Promise<unknown> {
-  const { limit, windowMs, capacity, spanMs } = policies.get(algorithm)!.limits.limits[0]!;
+  const { limit, windowMs, capacity, spanMs, unitMs } = policies.get(algorithm)!.limits.limits[0]!;
   const { code, keys } = SCRIPTS[algorithm];
-  const numbers = [1, 0, 1, 1, 0, 1, code, limit, windowMs, capacity, spanMs];
+  const numbers = [1, 0, 1, 1, 0, 1, code, limit, windowMs / unitMs, capacity, spanMs, unitMs];
   return client.evalsha(takeLimit.sha1, keys.length, ...keys, ...numbers, subject);
 }
 

@@ -24,6 +24,9 @@ export interface RateLimitCase {
   }[];
 }
 
+const MONTH_MS = 30 * 86_400_000;
+/** When the window of 30 days ends that the cases begin in. */
+const MONTH_END_MS = 8 * 86_400_000;
 const FIXED = { algorithm: "fixed-window", limit: 3, windowMs: 60_000 } as const;
 const SLIDING = { algorithm: "sliding-window", limit: 10, windowMs: 60_000 } as const;
 const BUCKET = { algorithm: "token-bucket", limit: 6, windowMs: 60_000 } as const;
@@ -226,6 +229,84 @@ export const RATE_LIMIT_CASES: readonly RateLimitCase[] = [
     name: "token-bucket: a limit of 0 refuses all",
     limits: [{ ...BUCKET, limit: 0 }],
     requests: [{ atMs: 0, allowed: false, remaining: 0, retryAfterMs: 60_000 }],
+  },
+  {
+    name: "fixed-window: 4 * 10^15 in 30 days",
+    limits: [{ algorithm: "fixed-window", limit: 4e15, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 4e15 - 1, allowed: true, remaining: 1 },
+      { atMs: 1, cost: 2, allowed: false, remaining: 1 },
+      { atMs: 2, cost: 1, allowed: true, remaining: 0 },
+      { atMs: MONTH_MS, cost: 4e15, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "sliding-window: 5 million in 30 days",
+    limits: [{ algorithm: "sliding-window", limit: 5_000_000, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 5_000_000, allowed: true, remaining: 0 },
+      { atMs: 1, allowed: false, remaining: 0 },
+      { atMs: 2 * MONTH_MS, cost: 5_000_000, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "sliding-window: the largest limit of 30 days, in units of 1000 s",
+    limits: [{ algorithm: "sliding-window", limit: 1_737_499_856_238, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 1_737_499_856_238, allowed: true, remaining: 0, resetAtMs: MONTH_END_MS },
+      { atMs: MONTH_END_MS + 999_999, allowed: false, remaining: 0, retryAfterMs: 1 },
+      // 1/2592 of it, rounded down.
+      { atMs: MONTH_END_MS + 1_000_000, cost: 670_331_734, allowed: true, remaining: 0 },
+      { atMs: MONTH_END_MS + 1_000_000, allowed: false, remaining: 0, retryAfterMs: 1_000_000 },
+    ],
+  },
+  {
+    name: "token-bucket: the largest limit of 30 days that is counted in milliseconds",
+    limits: [{ algorithm: "token-bucket", limit: 1_737_499, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 1_737_499, allowed: true, remaining: 0, resetAtMs: MONTH_MS },
+      // One every 1491.8 ms.
+      { atMs: 0, allowed: false, retryAfterMs: 1492 },
+      { atMs: 1492, allowed: true, remaining: 0 },
+      { atMs: 1492, allowed: false, retryAfterMs: 1492 },
+      { atMs: 14_918, cost: 9, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "token-bucket: the smallest limit of 30 days that is counted in units of 10 ms",
+    limits: [{ algorithm: "token-bucket", limit: 1_737_500, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 1_737_500, allowed: true, remaining: 0, resetAtMs: MONTH_MS },
+      { atMs: 0, allowed: false, retryAfterMs: 1500 },
+      { atMs: 1499, allowed: false, retryAfterMs: 1 },
+      { atMs: 1500, allowed: true, remaining: 0 },
+      { atMs: 14_920, cost: 9, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "token-bucket: the largest limit of 30 days, in units of 1000 s",
+    limits: [{ algorithm: "token-bucket", limit: 1_737_499_856_238, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 1_737_499_856_238, allowed: true, remaining: 0 },
+      // Units are aligned to the Unix epoch; the first one ends after 200 s.
+      { atMs: 199_999, allowed: false, remaining: 0, retryAfterMs: 1 },
+      { atMs: 200_000, cost: 670_331_734, allowed: true, remaining: 0 },
+      { atMs: 200_000, operation: "refund", cost: 1 },
+      { atMs: 200_000, cost: 2, allowed: false, remaining: 1, retryAfterMs: 1_000_000 },
+      { atMs: MONTH_MS + 200_000, cost: 1_737_499_856_238, allowed: true, remaining: 0 },
+    ],
+  },
+  {
+    name: "token-bucket: 5 million in 30 days, in units of 10 ms",
+    limits: [{ algorithm: "token-bucket", limit: 5_000_000, windowMs: MONTH_MS }],
+    requests: [
+      { atMs: 0, cost: 5_000_000, allowed: true, remaining: 0, resetAtMs: MONTH_MS },
+      // One every 518.4 ms.
+      { atMs: 9, allowed: false, remaining: 0, retryAfterMs: 511 },
+      { atMs: 519, allowed: false, retryAfterMs: 1 },
+      { atMs: 520, allowed: true, remaining: 0 },
+      { atMs: MONTH_MS + 520, cost: 5_000_000, allowed: true, remaining: 0 },
+    ],
   },
   {
     name: "several limits: all or none, and the longest wait",

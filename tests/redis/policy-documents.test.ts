@@ -6,13 +6,9 @@ import { type CollectionReference, type Firestore, Timestamp } from "@google-clo
 import { firestoreService } from "../../emulator/firestore/protocol.ts";
 import { type FirestoreServer, startFirestoreServer } from "../../emulator/firestore/server.ts";
 import { LocalRateLimitStore } from "../../functions/src/rate-limit/local-rate-limit-store";
-import {
-  checkPolicies,
-  InvalidPolicies,
-  type PoliciesByName,
-  type PolicyInput,
-} from "../../functions/src/rate-limit/policy";
+import { checkPolicies, InvalidPolicies, type PolicyInput } from "../../functions/src/rate-limit/policy";
 import { PolicyDocuments } from "../../functions/src/rate-limit/policy-documents";
+import type { PoliciesByName } from "../../functions/src/rate-limit/policy-source";
 import { RateLimiter } from "../../functions/src/rate-limit/rate-limiter";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
 import { RedisConnection } from "../../functions/src/redis/connection";

@@ -38,14 +38,16 @@ const POLICIES: readonly PolicyInput[] = (
 function nextMessage<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     child.once("message", resolve as (message: unknown) => void);
-    child.once("exit", (code) => reject(new Error(`a process ended with ${code}`)));
+    let errors = "";
+    child.stderr!.on("data", (text: Buffer) => (errors += text.toString()));
+    child.once("close", (code) => reject(new Error(`A process ended with ${code}: ${errors}`)));
   });
 }
 
 async function answersOfProcesses(prefix: string): Promise<Answers[]> {
   const args = [testRedisPort(), prefix, JSON.stringify(POLICIES), REQUESTS, SUBJECTS].map(String);
   const children = Array.from({ length: PROCESSES }, () =>
-    fork(PROCESS, args, { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] }),
+    fork(PROCESS, args, { execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] }),
   );
   try {
     await Promise.all(children.map(nextMessage));
@@ -59,7 +61,7 @@ async function answersOfProcesses(prefix: string): Promise<Answers[]> {
 
 test("of the requests of several processes the limit is allowed, each of its places is dealt once, and a larger limit is charged no more", async () => {
   const prefix = uniquePrefix();
-  const server = { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 5000 };
+  const server = { host: "127.0.0.1", port: testRedisPort(), timeoutMs: 60_000 };
   const connection = new RedisConnection(server, recordLogs().logs);
   const store = new RedisRateLimitStore(connection, new Keys(prefix));
   try {
@@ -90,4 +92,4 @@ test("of the requests of several processes the limit is allowed, each of its pla
   } finally {
     connection.close();
   }
-}, 60_000);
+}, 300_000);

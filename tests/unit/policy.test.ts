@@ -28,7 +28,16 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
       onRedisFailure: "local",
       shape: "f60000",
       blockedUntilMs: 0,
-      limits: [{ algorithm: "fixed-window", limit: 10, windowMs: 60_000, capacity: 10, spanMs: 60_000 }],
+      limits: [
+        {
+          algorithm: "fixed-window",
+          limit: 10,
+          windowMs: 60_000,
+          capacity: 10,
+          spanMs: 60_000,
+          unitMs: 60_000,
+        },
+      ],
     },
     overrides: new Map(),
   });
@@ -39,6 +48,8 @@ test.each([
   ["1 m", 60_000],
   ["12h", 43_200_000],
   ["1 d", 86_400_000],
+  ["1 w", 604_800_000],
+  ["52w", 31_449_600_000],
   ["250 ms", 250],
   [1500, 1500],
 ])("a window of %j is %i ms", (window, windowMs) => {
@@ -164,8 +175,47 @@ test.each<[string, unknown, RegExp]>([
   ],
   [
     "a limit too large to be counted exactly",
-    [{ ...POLICY, limits: [{ ...POLICY.limits[0], limit: 1e12 }] }],
-    /^Expected `policies\[0\]\.limits\[0\]\.limit` to be at most 2\^52.*; got 1000000000000/,
+    [{ ...POLICY, limits: [{ algorithm: "sliding-window", limit: 1_737_499_856_239, window: "30 d" }] }],
+    /^Expected `policies\[0\]\.limits\[0\]\.limit` to be at most 1737499856238 for a window of 2592000000 ms; got 1737499856239\.$/,
+  ],
+  [
+    "a fixed window's limit too large to be counted exactly",
+    [{ ...POLICY, limits: [{ algorithm: "fixed-window", limit: 2 ** 52 + 1, window: "30 d" }] }],
+    /^Expected `policies\[0\]\.limits\[0\]\.limit` to be at most 4503599627370496 for a window of 2592000000 ms; got 4503599627370497\.$/,
+  ],
+  [
+    "a large limit in a window that is no multiple of a coarser unit",
+    [{ ...POLICY, limits: [{ algorithm: "token-bucket", limit: 1_737_500, windowMs: 2_592_000_001 }] }],
+    /^Expected `policies\[0\]\.limits\[0\]\.limit` to be at most 1737499 for a window of 2592000001 ms; got 1737500\.$/,
+  ],
+  [
+    "a burst too large to be counted exactly",
+    [
+      {
+        ...POLICY,
+        limits: [{ algorithm: "token-bucket", limit: 1e12, window: "30 d", burst: 1_737_499_856_239 }],
+      },
+    ],
+    /^Expected `policies\[0\]\.limits\[0\]\.burst` to be at most 1737499856238 for a window of 2592000000 ms; got 1737499856239\.$/,
+  ],
+  [
+    "a burst that takes too long to refill",
+    [{ ...POLICY, limits: [{ algorithm: "token-bucket", limit: 2, window: "30 d", burst: 3_474_999 }] }],
+    /^Expected `policies\[0\]\.limits\[0\]\.burst` to be at most 3474998, so that the limit refills it within 2\^52 ms; got 3474999\.$/,
+  ],
+  [
+    "an override too large to be counted exactly",
+    [
+      {
+        ...POLICY,
+        limits: [
+          { algorithm: "fixed-window", limit: 1, window: "1 d" },
+          { algorithm: "sliding-window", limit: 1, window: "30 d" },
+        ],
+        overrides: [{ subject: "a" }, { subject: "b", limits: [2e12, 2e12] }],
+      },
+    ],
+    /^Expected `policies\[0\]\.overrides\[1\]\.limits\[1\]` to be at most 1737499856238 for a window of 2592000000 ms; got 2000000000000\.$/,
   ],
   [
     "an override of another number of limits",
@@ -225,6 +275,39 @@ test.each<[string, unknown, RegExp]>([
   ],
 ])("%s is refused, naming where", (_, policies, problem) => {
   expect(problemsOf(policies).join("\n")).toMatch(problem);
+});
+
+test.each([
+  ["fixed-window", 5_000_000, 2_592_000_000],
+  ["fixed-window", 2 ** 52, 2_592_000_000],
+  ["sliding-window", 5_000_000, 10],
+  ["sliding-window", 1_737_499, 1],
+  ["sliding-window", 1_737_500, 10],
+  ["token-bucket", 1_737_499, 1],
+  ["token-bucket", 1_737_500, 10],
+  ["token-bucket", 17_374_998, 10],
+  ["token-bucket", 17_374_999, 100],
+  ["token-bucket", 1_737_499_856_238, 1_000_000],
+] as const)("a %s of %i per 30 days counts time in units of %i ms", (algorithm, limit, unitMs) => {
+  const limits = [{ algorithm, limit, window: "30 d" }];
+  expect(checkPolicy("p", { ...POLICY, limits }).limits.limits).toMatchObject([{ unitMs }]);
+});
+
+test("another unit starts a new count of a token bucket only, and only for the subjects that have it", () => {
+  const shapesOf = (limit: number, own: number) => {
+    const limits = (["fixed-window", "sliding-window", "token-bucket"] as const).map((algorithm) => ({
+      algorithm,
+      limit,
+      window: "30 d",
+    }));
+    const overrides = [{ subject: "a", limits: [own, own, own] }];
+    const policy = checkPolicy("p", { ...POLICY, limits, overrides });
+    return [policy.limits, ...policy.overrides.values()].map(({ shape }) => shape);
+  };
+  const inMilliseconds = "f2592000000+s2592000000+t2592000000";
+  expect(shapesOf(100, 1_737_499)).toEqual([inMilliseconds, inMilliseconds]);
+  expect(shapesOf(100, 5_000_000)).toEqual([inMilliseconds, `${inMilliseconds}u10`]);
+  expect(shapesOf(5_000_000, 100)).toEqual([`${inMilliseconds}u10`, inMilliseconds]);
 });
 
 test("all errors are reported at once", () => {

@@ -10,11 +10,44 @@ export interface Limit {
   readonly capacity: number;
   /** How long what is charged counts at most, in whole windows: of a token bucket until it has drained, else one. */
   readonly spanMs: number;
+  /** Resolution of its time, see {@link timeUnitMs}. */
+  readonly unitMs: number;
+}
+
+/** Costs times windows are counted in doubles: up to here all of it is exact. */
+export const MAX_COUNT = 2 ** 52;
+
+/** The largest limit and burst that can be counted exactly: in the coarsest unit that a window is a multiple of. */
+export function maxCapacity(algorithm: Algorithm, windowMs: number): number {
+  if (algorithm === "fixed-window") return MAX_COUNT;
+  let units = windowMs;
+  while (units % 10 === 0) units /= 10;
+  return Math.floor(MAX_COUNT / units);
+}
+
+/**
+ * The unit in which the time of a limit is counted: the smallest power of ten milliseconds in which its window, times its
+ * limit or capacity, is at most 2^52. A fixed window is one unit, because its parts do not matter.
+ *
+ * @param limit with numbers up to {@link maxCapacity}
+ */
+export function timeUnitMs({
+  algorithm,
+  limit,
+  capacity,
+  windowMs,
+}: Omit<Limit, "spanMs" | "unitMs">): number {
+  if (algorithm === "fixed-window") return windowMs;
+  let unitMs = 1;
+  while (Math.max(limit, capacity) * (windowMs / unitMs) > MAX_COUNT) unitMs *= 10;
+  return unitMs;
 }
 
 /** Of what kind a limit's counts are: those of another kind cannot go on from them. */
-export function shapeOf({ algorithm, windowMs, spanMs }: Limit): string {
-  return `${algorithm[0]}${windowMs}${spanMs === windowMs ? "" : `x${spanMs / windowMs}`}`;
+export function shapeOf({ algorithm, windowMs, spanMs, unitMs }: Limit): string {
+  const windows = spanMs === windowMs ? "" : `x${spanMs / windowMs}`;
+  const unit = algorithm !== "token-bucket" || unitMs === 1 ? "" : `u${unitMs}`;
+  return `${algorithm[0]}${windowMs}${windows}${unit}`;
 }
 
 /** The limits of one subject under a policy. Objects are compared by identity: alike ones are decided together. */
@@ -35,7 +68,8 @@ export interface SubjectLimits {
  *
  * - fixed-window: `charged` is the cost in the window that begins at `time`. Windows are aligned to the Unix epoch.
  * - sliding-window: the same, and `before` is the cost in the window before.
- * - token-bucket: `charged` is what has not yet drained at `time`, times windowMs, so that it stays a whole number.
+ * - token-bucket: `charged` is what has not yet drained at `time`, times the window in units, so that it stays a whole
+ *   number.
  */
 export type RateLimitEntry = number[];
 
@@ -56,13 +90,14 @@ export function emptyEntry({ limits }: SubjectLimits): RateLimitEntry {
  */
 export function advance({ limits }: SubjectLimits, entry: RateLimitEntry, nowMs: number): void {
   for (let i = 0, at = HEADER; i < limits.length; i++, at += PER_LIMIT) {
-    const { algorithm, limit, windowMs, spanMs } = limits[i]!;
+    const { algorithm, limit, windowMs, spanMs, unitMs } = limits[i]!;
     // So far ahead only a wrong clock has been, which is since corrected.
     if (entry[at]! > nowMs + spanMs) entry.fill(0, at, at + PER_LIMIT);
     const time = entry[at]!;
     if (algorithm === "token-bucket") {
-      entry[at] = Math.max(time, nowMs);
-      entry[at + 1] = Math.max(0, entry[at + 1]! - Math.max(0, nowMs - time) * limit);
+      const nowInUnitsMs = nowMs - (nowMs % unitMs);
+      entry[at] = Math.max(time, nowInUnitsMs);
+      entry[at + 1] = Math.max(0, entry[at + 1]! - (Math.max(0, nowInUnitsMs - time) / unitMs) * limit);
       continue;
     }
     const start = nowMs - (nowMs % windowMs);
@@ -76,17 +111,18 @@ export function advance({ limits }: SubjectLimits, entry: RateLimitEntry, nowMs:
 
 /** The cost that one limit has room for, in an entry that was brought to `nowMs`; below 0 where a limit was lowered. */
 function roomOf(limit: Limit, entry: RateLimitEntry, at: number, nowMs: number): number {
-  const { algorithm, capacity, windowMs } = limit;
+  const { algorithm, capacity, windowMs, unitMs } = limit;
   const charged = entry[at + 1]!;
+  const window = windowMs / unitMs;
   switch (algorithm) {
     case "fixed-window":
       return capacity - charged;
     case "sliding-window": {
-      const weight = windowMs - Math.max(0, nowMs - entry[at]!);
-      return Math.floor(((capacity - charged) * windowMs - entry[at + 2]! * weight) / windowMs);
+      const weight = window - Math.floor(Math.max(0, nowMs - entry[at]!) / unitMs);
+      return Math.floor(((capacity - charged) * window - entry[at + 2]! * weight) / window);
     }
     case "token-bucket":
-      return Math.floor((capacity * windowMs - charged) / windowMs);
+      return Math.floor((capacity * window - charged) / window);
   }
 }
 
@@ -102,8 +138,8 @@ export function room(limits: SubjectLimits, entry: RateLimitEntry, nowMs: number
 /** Charges a cost to all limits of an entry; a negative one refunds. */
 export function charge({ limits }: SubjectLimits, entry: RateLimitEntry, cost: number): void {
   for (let i = 0, at = HEADER; i < limits.length; i++, at += PER_LIMIT) {
-    const { algorithm, windowMs } = limits[i]!;
-    const charged = entry[at + 1]! + cost * (algorithm === "token-bucket" ? windowMs : 1);
+    const { algorithm, windowMs, unitMs } = limits[i]!;
+    const charged = entry[at + 1]! + cost * (algorithm === "token-bucket" ? windowMs / unitMs : 1);
     entry[at + 1] = Math.max(0, charged);
     entry[at + 2] = Math.max(0, entry[at + 2]! + Math.min(0, charged));
   }
@@ -114,8 +150,9 @@ export function blockedUntilMs(limits: SubjectLimits, entry: RateLimitEntry): nu
 }
 
 /** In how long a limit's capacity may be used: its window, or the time in which its bucket fills. */
-export function quotaWindowMs({ algorithm, limit, capacity, windowMs }: Limit): number {
-  return algorithm === "token-bucket" && limit > 0 ? Math.ceil((capacity * windowMs) / limit) : windowMs;
+export function quotaWindowMs({ algorithm, limit, capacity, windowMs, unitMs }: Limit): number {
+  if (algorithm !== "token-bucket" || limit === 0) return windowMs;
+  return Math.ceil((capacity * (windowMs / unitMs)) / limit) * unitMs;
 }
 
 /** What one limit says of a request, in an entry that was brought to `nowMs`. */
@@ -152,23 +189,25 @@ export function limitState(
 }
 
 function waitMs(limit: Limit, entry: RateLimitEntry, at: number, cost: number, nowMs: number): number {
-  const { algorithm, capacity, windowMs } = limit;
+  const { algorithm, capacity, windowMs, unitMs } = limit;
   const charged = entry[at + 1]!;
+  const window = windowMs / unitMs;
   if (algorithm === "token-bucket") {
     if (cost > capacity) return windowMs;
-    return entry[at]! + Math.ceil((charged + (cost - capacity) * windowMs) / limit.limit) - nowMs;
+    return entry[at]! + Math.ceil((charged + (cost - capacity) * window) / limit.limit) * unitMs - nowMs;
   }
   const endMs = entry[at]! + windowMs;
   if (algorithm === "fixed-window" || cost > capacity) return endMs - nowMs;
   // Of what was charged in the window before, so much may still be in the sliding window.
   if (charged + cost <= capacity)
-    return endMs - Math.floor(((capacity - charged - cost) * windowMs) / entry[at + 2]!) - nowMs;
-  return endMs + Math.max(0, windowMs - Math.floor(((capacity - cost) * windowMs) / charged)) - nowMs;
+    return endMs - Math.floor(((capacity - charged - cost) * window) / entry[at + 2]!) * unitMs - nowMs;
+  return endMs + Math.max(0, window - Math.floor(((capacity - cost) * window) / charged)) * unitMs - nowMs;
 }
 
 function resetAtMs(limit: Limit, entry: RateLimitEntry, at: number, nowMs: number): number {
   if (limit.algorithm !== "token-bucket") return entry[at]! + limit.windowMs;
-  return limit.limit === 0 ? nowMs + limit.windowMs : entry[at]! + Math.ceil(entry[at + 1]! / limit.limit);
+  if (limit.limit === 0) return nowMs + limit.windowMs;
+  return Math.max(nowMs, entry[at]! + Math.ceil(entry[at + 1]! / limit.limit) * limit.unitMs);
 }
 
 /** Until when an entry is needed that was brought to `nowMs`. */

@@ -3,7 +3,8 @@ import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from 
 import { withDeadline } from "../deadline";
 import { withinTimeLimit } from "../firestore";
 import type { Logs } from "../observability/logs";
-import { checkPolicy, InvalidPolicies, type PoliciesByName, type Policy, type PolicySource } from "./policy";
+import { checkPolicy, InvalidPolicies, type Policy } from "./policy";
+import type { PoliciesByName, PolicySource } from "./policy-source";
 
 /** Enough to open a stream in a new process, and no more than a request may wait for its limit. */
 const FIRST_SNAPSHOT_TIMEOUT_MS = 1000;

@@ -2,18 +2,25 @@ import * as v from "valibot";
 
 import { CALLERS_NAME, formatValue, onlyFields, parse, validationMessage } from "../validation";
 import { networkOf, type SubnetLengths } from "./ip-address";
-import { shapeOf, type Limit, type SubjectLimits } from "./limit-algorithms";
+import {
+  MAX_COUNT,
+  maxCapacity,
+  shapeOf,
+  timeUnitMs,
+  type Algorithm,
+  type Limit,
+  type SubjectLimits,
+} from "./limit-algorithms";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MAX_WINDOW_MS = 366 * DAY_MS;
-/** A limit times its window is counted in a double. */
-const MAX_PRODUCT = 2 ** 52;
 const MAX_OVERRIDES = 1000;
 
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
-const DURATION = /^(\d{1,11}) ?(ms|s|m|h|d)$/;
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS, w: 7 * DAY_MS } as const;
+const DURATION = /^(\d{1,11}) ?(ms|s|m|h|d|w)$/;
 
-const WINDOW = 'a duration such as "10 s", "1 m", "12 h" or "1 d", or milliseconds; from 1 ms to 366 days';
+const WINDOW =
+  'a duration such as "10 s", "1 m", "12 h", "1 d" or "1 w", or milliseconds; from 1 ms to 366 days';
 const windowSchema = v.pipe(
   v.union(
     [
@@ -71,16 +78,40 @@ const limitSchema = v.pipe(
     algorithm,
     limit,
     windowMs: (window ?? windowMs)!,
-    capacity: limit === 0 ? 0 : (burst ?? limit),
+    burst,
   })),
   v.forward(
     v.check(
-      ({ limit, capacity, windowMs }) => Math.max(limit, capacity) * windowMs <= MAX_PRODUCT,
-      "at most 2^52 when multiplied by the window in milliseconds, like burst",
+      ({ algorithm, limit, windowMs }) => limit <= maxCapacity(algorithm, windowMs),
+      ({ input: { algorithm, windowMs } }) => mostOf(algorithm, windowMs),
     ),
     ["limit"],
   ),
+  v.forward(
+    v.check(
+      ({ algorithm, burst = 0, windowMs }) => burst <= maxCapacity(algorithm, windowMs),
+      ({ input: { algorithm, windowMs } }) => mostOf(algorithm, windowMs),
+    ),
+    ["burst"],
+  ),
+  v.forward(
+    v.check(
+      ({ limit, burst = limit, windowMs }) => windowsToFill(limit, burst) * windowMs <= MAX_COUNT,
+      ({ input: { limit, windowMs } }) =>
+        `at most ${Math.floor(MAX_COUNT / windowMs) * limit}, so that the limit refills it within 2^52 ms`,
+    ),
+    ["burst"],
+  ),
+  v.transform(({ burst, ...each }) => ({
+    ...each,
+    capacity: each.limit === 0 ? 0 : (burst ?? each.limit),
+  })),
 );
+
+/** The valid numbers of a limit or burst. */
+function mostOf(algorithm: Algorithm, windowMs: number): string {
+  return `at most ${maxCapacity(algorithm, windowMs)} for a window of ${windowMs} ms`;
+}
 
 const SUBJECT = "1 to 256 characters without control characters";
 const TIME = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
@@ -164,26 +195,22 @@ const policySchema = v.pipe(
     if (!dataset.typed) return;
     const { limits, overrides } = dataset.value;
     for (const [i, override] of overrides.entries()) {
-      if (override.limits === undefined) continue;
-      const add = (message: string) =>
-        addIssue({
-          message,
-          path: [
-            { type: "object", origin: "value", input: dataset.value, key: "overrides", value: overrides },
-            { type: "array", origin: "value", input: overrides, key: i, value: override },
-            {
-              type: "object",
-              origin: "value",
-              input: { ...override },
-              key: "limits",
-              value: override.limits,
-            },
-          ],
-        });
-      if (override.limits.length !== limits.length)
-        add(`${limits.length} whole numbers, one for each limit of the policy`);
-      else if (override.limits.some((limit, j) => limit * limits[j]!.windowMs > MAX_PRODUCT))
-        add("at most 2^52 each when multiplied by the window in milliseconds");
+      const own = override.limits;
+      if (own === undefined) continue;
+      const path: [v.IssuePathItem, ...v.IssuePathItem[]] = [
+        { type: "object", origin: "value", input: dataset.value, key: "overrides", value: overrides },
+        { type: "array", origin: "value", input: overrides, key: i, value: override },
+        { type: "object", origin: "value", input: { ...override }, key: "limits", value: own },
+      ];
+      if (own.length !== limits.length)
+        addIssue({ message: `${limits.length} whole numbers, one for each limit of the policy`, path });
+      else
+        for (const [j, { algorithm, windowMs }] of limits.entries())
+          if (own[j]! > maxCapacity(algorithm, windowMs))
+            addIssue({
+              message: mostOf(algorithm, windowMs),
+              path: [...path, { type: "array", origin: "value", input: own, key: j, value: own[j] }],
+            });
     }
   }),
 );
@@ -236,22 +263,6 @@ export function countedAs(subject: string, subnets: SubnetLengths | undefined): 
 /** The limits of a subject, by the name that {@link countedAs} gives it. */
 export function limitsOf({ overrides, limits }: Policy, counted: string): SubjectLimits {
   return overrides.get(counted) ?? limits;
-}
-
-/** Policies by name; an invalid one stands for a document of which no valid version is known. */
-export type PoliciesByName = ReadonlyMap<string, Policy | InvalidPolicies>;
-
-/** Where policies come from: the configuration, and documents that may change while this process runs. */
-export interface PolicySource {
-  /** Resolves within a bounded time, also if documents cannot be read: with what is known. Rejects if none can be known. */
-  policies(): PoliciesByName | Promise<PoliciesByName>;
-}
-
-/** The policies of the configuration. If they are invalid, each call rejects with what is wrong. */
-export function configuredPolicies(policies: readonly Policy[] | Error): PolicySource {
-  if (policies instanceof Error) return { policies: () => Promise.reject(policies) };
-  const byName = new Map(policies.map((policy) => [policy.name, policy]));
-  return { policies: () => byName };
 }
 
 /** The policies contain errors; `problems` has one line for each. */
@@ -326,7 +337,11 @@ function compile({
   const own = overrides.map((override) => limits.map((each, i) => overridden(each, override.limits?.[i])));
   const spansMs = limits.map((each, i) => spanMs([each, ...own.map((those) => those[i]!)]));
   const compiled = (those: readonly Numbers[], blockedUntilMs: number): SubjectLimits => {
-    const subjectLimits = those.map((each, i): Limit => ({ ...each, spanMs: spansMs[i]! }));
+    const subjectLimits = those.map((each, i): Limit => ({
+      ...each,
+      spanMs: spansMs[i]!,
+      unitMs: timeUnitMs(each),
+    }));
     // Counts go on when a limit changes, and begin anew when what they count does.
     return {
       policy: name,
@@ -354,18 +369,22 @@ function compile({
 }
 
 /** A limit as it is written, for anybody or for one subject. */
-type Numbers = v.InferOutput<typeof limitSchema>;
+type Numbers = Omit<Limit, "spanMs" | "unitMs">;
 
 /** A limit with another number; its burst grows and shrinks with it. */
 function overridden(each: Numbers, limit = each.limit): Numbers {
   if (limit === each.limit) return each;
   const burst = each.limit === 0 ? limit : Math.ceil((each.capacity / each.limit) * limit);
-  const most = Math.floor(MAX_PRODUCT / each.windowMs);
-  return { ...each, limit, capacity: Math.min(burst, most) };
+  return { ...each, limit, capacity: Math.min(burst, maxCapacity(each.algorithm, each.windowMs)) };
 }
 
 /** How long what is charged counts at most, by the limits of a policy's subjects. */
 function spanMs(limits: readonly Numbers[]): number {
-  const windows = limits.map(({ limit, capacity }) => (limit === 0 ? 1 : Math.ceil(capacity / limit)));
-  return limits[0]!.windowMs * Math.max(1, ...windows);
+  const windows = limits.map(({ limit, capacity }) => windowsToFill(limit, capacity));
+  return limits[0]!.windowMs * Math.max(...windows);
+}
+
+/** In how many windows an empty bucket fills. */
+function windowsToFill(limit: number, capacity: number): number {
+  return limit === 0 ? 1 : Math.max(1, Math.ceil(capacity / limit));
 }

@@ -6,14 +6,8 @@ import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import { clientIp, type HttpRequest, type Network } from "./ip-address";
-import {
-  countedAs,
-  limitsOf,
-  type InvalidPolicies,
-  type PoliciesByName,
-  type Policy,
-  type PolicySource,
-} from "./policy";
+import { countedAs, limitsOf, type InvalidPolicies, type Policy } from "./policy";
+import type { PoliciesByName, PolicySource } from "./policy-source";
 import type { RateLimitStore, Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
 

@@ -161,8 +161,9 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
         const limitAt = limitsAt + bytesPerLimit * j;
         const recordAt = limitAt + BYTES_PER_NUMBER * (1 + 2 * i);
         const other = numbers.readDoubleLE(recordAt + BYTES_PER_NUMBER);
-        const isBucket = limits.limits[j]!.algorithm === "token-bucket";
-        entry[to] = isBucket ? other : numbers.readDoubleLE(limitAt);
+        const { algorithm, unitMs } = limits.limits[j]!;
+        const isBucket = algorithm === "token-bucket";
+        entry[to] = isBucket ? other * unitMs : numbers.readDoubleLE(limitAt);
         entry[to + 1] = numbers.readDoubleLE(recordAt);
         entry[to + 2] = isBucket ? 0 : other;
       }
@@ -222,12 +223,13 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
     let known = this.scriptLimits.get(limits);
     if (known === undefined) {
       const { blockedUntilMs } = limits;
-      const numbers = limits.limits.flatMap(({ algorithm, limit, windowMs, capacity, spanMs }) => [
+      const numbers = limits.limits.flatMap(({ algorithm, limit, windowMs, capacity, spanMs, unitMs }) => [
         ALGORITHMS[algorithm],
         limit,
-        windowMs,
+        windowMs / unitMs,
         capacity,
         spanMs,
+        unitMs,
       ]);
       known = { keys: [], args: [blockedUntilMs, limits.limits.length, ...numbers].map(String) };
       this.scriptLimits.set(limits, known);

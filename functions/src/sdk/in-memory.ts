@@ -7,7 +7,7 @@ import { MemoryQuotas, type ProviderDocument } from "../quota/memory-quotas";
 import { parseProviderId } from "../quota/quota";
 import { QuotaService } from "../quota/quota-service";
 import { LocalRateLimitStore } from "../rate-limit/local-rate-limit-store";
-import { configuredPolicies } from "../rate-limit/policy";
+import { configuredPolicies } from "../rate-limit/policy-source";
 import type { RateLimitStore, SharedRateLimitStore } from "../rate-limit/rate-limit-store";
 import { RateLimiter } from "../rate-limit/rate-limiter";
 import { RedisUnavailableError } from "../redis/connection";

@@ -1,11 +1,11 @@
 -- Decides requests of subjects whose policy has one limit, and counts the allowed ones.
 --
 -- KEYS[*] hashes: for each group: sorted set of blocked subjects by until when (Unix ms), and the limit's two hashes of
--- records by subject: doubles charged and before, of a token bucket charged and time (see limit-algorithms.ts)
+-- records by subject: doubles charged and before, of a token bucket charged and time in units (see limit-algorithms.ts)
 -- ARGV[*] groups: for requests alike: number of subjects; of those with more than one request; cost (positive integer);
 -- 0 to peek, 1 to take, 2 to refund; until when all are refused (Unix ms); 1; algorithm (1 fixed-window, 2 sliding-window,
--- 3 token-bucket), limit, windowMs, capacity, spanMs (of a generation); the subjects; place and number of requests of those
--- with more than one
+-- 3 token-bucket), limit, window (in units), capacity, spanMs (of a generation), unitMs; the subjects; place and number of
+-- requests of those with more than one
 --
 -- Returns: a string of doubles: Redis's time (Unix ms); for each group 1 if subjects are blocked, and then until when each
 -- is, or 0; when the generation began (Unix ms), and in it each record as it was before
@@ -18,15 +18,16 @@ local said = 1
 local key, arg = 0, 0
 while arg < #ARGV do
   local count, repeated, cost, operation, refusedUntil = unpack(ARGV, arg + 1, arg + 5)
-  local algorithm, limit, window, capacity, span = unpack(ARGV, arg + 7, arg + 11)
+  local algorithm, limit, window, capacity, span, unit = unpack(ARGV, arg + 7, arg + 12)
   count, repeated, cost, operation, algorithm = count + 0, repeated + 0, cost + 0, operation + 0, algorithm + 0
-  limit, window, span = limit + 0, window + 0, span + 0
-  local first, last = arg + 12, arg + 11 + count
+  limit, window, span, unit = limit + 0, window + 0, span + 0, unit + 0
+  local first, last = arg + 13, arg + 12 + count
   local blocks, times = blocksOf(key + 1, first, last), timesOf(last, repeated)
   local generation, hash, isHeld, other, before = openHashes(key + 2, span, algorithm)
   local start, tokens, takes = generation * span, algorithm == TOKENS, operation == TAKE and refusedUntil + 0 <= now
   local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
-  local weight = now > start and window - now + start or window
+  local time, latest = floor(now / unit), floor((now + span) / unit)
+  local weight = now > start and window - time + start / unit or window
   local full, room1 = capacity * window, cost * window
   local amount = tokens and room1 or cost
   said = said + 1
@@ -53,10 +54,10 @@ while arg < #ARGV do
     if not tokens then
       room = full - charged * window - second * weight
     else
-      if second > now + span then
-        charged, second = 0, now
-      elseif second < now then
-        charged, second = charged - (now - second) * limit, now
+      if second > latest then
+        charged, second = 0, time
+      elseif second < time then
+        charged, second = charged - (time - second) * limit, time
         charged = charged > 0 and charged or 0
       end
       room = full - charged

@@ -1,8 +1,8 @@
 -- Decides requests of subjects whose policy has several limits, by all of them or none, and counts the allowed ones.
 --
 -- KEYS[*] hashes: as in take-limit, with two hashes for each limit
--- ARGV[*] groups: as in take-limit, with the number of limits in place of the 1, and algorithm, limit, windowMs, capacity and
--- spanMs for each
+-- ARGV[*] groups: as in take-limit, with the number of limits in place of the 1, and algorithm, limit, window, capacity,
+-- spanMs and unitMs for each
 --
 -- Returns: as take-limit, with beginning and records for each limit
 -- Writes: records of which a request is allowed, if it takes; those it refunds
@@ -16,12 +16,13 @@ end
 
 -- A limit's hash, what its records hold now, and how many requests of that cost each has room for.
 local function readLimit(key, numbers, cost, first, last)
-  local algorithm, limit, window, capacity, span = unpack(numbers)
+  local algorithm, limit, window, capacity, span, unit = unpack(numbers)
   local generation, hash, isHeld, other, before = openHashes(key, span, algorithm)
   local start, tokens = generation * span, algorithm == TOKENS
   local records = isHeld and call("HMGET", hash, unpack(ARGV, first, last)) or {}
   local earlier = before and call("HMGET", before, unpack(ARGV, first, last)) or {}
-  local weight = now > start and window - now + start or window
+  local time, latest = floor(now / unit), floor((now + span) / unit)
+  local weight = now > start and window - time + start / unit or window
   local charged, second, rooms, exists = {}, {}, {}, {}
   say(start)
   for i = 1, last - first + 1 do
@@ -31,7 +32,7 @@ local function readLimit(key, numbers, cost, first, last)
     end
     reply[#reply + 1] = record
     local room
-    charged[i], second[i], room = roomOf(record, tokens, limit, window, span, weight, capacity * window)
+    charged[i], second[i], room = roomOf(record, tokens, limit, window, time, latest, weight, capacity * window)
     rooms[i], exists[i] = room / (cost * window), record ~= NONE
   end
   local function write(grants)
@@ -55,7 +56,7 @@ local key, arg = 0, 0
 while arg < #ARGV do
   local count, repeated, cost, operation, refusedUntil, limitCount = unpack(ARGV, arg + 1, arg + 6)
   count, repeated, cost, operation = count + 0, repeated + 0, cost + 0, operation + 0
-  local first = arg + 7 + 5 * limitCount
+  local first = arg + 7 + 6 * limitCount
   local last = first + count - 1
   local blocks, times = blocksOf(key + 1, first, last), timesOf(last, repeated)
   say(blocks and 1 or 0)
@@ -66,8 +67,8 @@ while arg < #ARGV do
   local writes, least = {}, {}
   for j = 1, limitCount do
     local numbers = {}
-    for i = 1, 5 do
-      numbers[i] = ARGV[arg + 1 + 5 * j + i] + 0
+    for i = 1, 6 do
+      numbers[i] = ARGV[arg + 6 * j + i] + 0
     end
     local rooms
     rooms, writes[j] = readLimit(key + 2 * j, numbers, cost, first, last)

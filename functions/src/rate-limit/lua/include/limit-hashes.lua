@@ -73,15 +73,15 @@ end
 
 -- What a record holds now, and how much room it leaves: in tokens times window, or for windows in cost times window. A
 -- bucket's record of a wrong clock, since corrected, holds nothing.
-local function roomOf(record, tokens, limit, window, span, weight, full)
+local function roomOf(record, tokens, limit, window, time, latest, weight, full)
   local charged, other = unpackNumbers("<dd", record)
   if not tokens then
     return charged, other, full - charged * window - other * weight
   end
-  if other > now + span then
-    charged, other = 0, now
-  elseif other < now then
-    charged, other = charged - (now - other) * limit, now
+  if other > latest then
+    charged, other = 0, time
+  elseif other < time then
+    charged, other = charged - (time - other) * limit, time
     charged = charged > 0 and charged or 0
   end
   return charged, other, full - charged
