@@ -75,6 +75,18 @@ test("a file is read alone", async () => {
       exitCode: 0,
       output: `1 valid policy: upload (${file}).\n`,
     });
+    writeFileSync(file, `\uFEFF${JSON.stringify([{ name: "upload", ...perMinute(1) }])}`);
+    expect(await runCommand(["policies", "validate", file])).toMatchObject({ exitCode: 0 });
+    writeFileSync(file, Buffer.from("\uFEFF[]", "utf16le"));
+    expect(await runCommand(["policies", "validate", file])).toMatchObject({
+      exitCode: 2,
+      errors: `Expected \`file\` to be UTF-8 text; got UTF-16 or binary data in "${file}".\n`,
+    });
+    const missing = path.join(folder, "none.json");
+    expect(await runCommand(["policies", "explain", missing])).toMatchObject({
+      exitCode: 2,
+      errors: `Expected \`file\` to be a file that can be read; got "${missing}", which does not exist.\n`,
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }

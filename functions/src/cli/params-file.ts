@@ -4,6 +4,7 @@ import path from "node:path";
 import { PARAM_SPECS, type ParamName, type ParamValues } from "../config/param-specs";
 import { formatValue, validationMessage } from "../validation";
 import { assignInEnvFile, findSimilarName, isDeployableName, parseEnvFile } from "./env-file";
+import { readTextFile } from "./text-file";
 import { UsageError } from "./usage-error";
 
 const PARAM_NAMES = Object.keys(PARAM_SPECS) as ParamName[];
@@ -20,7 +21,7 @@ export interface ParamsFile {
  * @throws UsageError if the file cannot be read, or `firebase deploy` would refuse it
  */
 export function readParamsFile(file: string): ParamsFile {
-  const { values, invalidLines } = parseEnvFile(readText(file));
+  const { values, invalidLines } = parseEnvFile(readTextFile(file, "--env-file"));
   if (invalidLines.length > 0) {
     const lines = `${invalidLines.length === 1 ? "line" : "lines"} ${invalidLines.slice(0, 5).join(", ")}`;
     throw invalid("lines of NAME=value and comments", `something else in ${formatValue(file)}, ${lines}`);
@@ -36,27 +37,12 @@ export function readParamsFile(file: string): ParamsFile {
  * @throws UsageError if the file cannot be read or written
  */
 export function setParams(file: string, values: Readonly<Partial<Record<ParamName, string>>>): void {
-  const text = assignInEnvFile(readText(file), values);
+  const text = assignInEnvFile(readTextFile(file, "--env-file"), values);
   try {
     writeFileSync(file, text);
   } catch (error) {
     throw invalid("a file that can be written", `${formatValue(file)} (${(error as Error).message})`);
   }
-}
-
-function readText(file: string): string {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === "ENOENT" ? "which does not exist" : code === "EISDIR" ? "a directory" : message;
-    throw invalid("a file that can be read", `${formatValue(file)}, ${reason}`);
-  }
-  // Text in UTF-16 begins with a byte order mark, or has zeros between ASCII characters.
-  const isUtf16 = /^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2)) || bytes.includes(0);
-  if (isUtf16) throw invalid("UTF-8 text", `UTF-16 or binary data in ${formatValue(file)}`);
-  return bytes.toString("utf8");
 }
 
 const invalid = (expected: string, got: string) =>

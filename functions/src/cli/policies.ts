@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-
 import type { Command } from "commander";
 
 import { parsePolicyLocation } from "../config/config";
@@ -8,7 +6,7 @@ import { readPolicyDocuments } from "../rate-limit/policy-documents";
 import type { Cli } from "./cli";
 import { count } from "./options";
 import { table } from "./table";
-import { UsageError } from "./usage-error";
+import { readTextFile } from "./text-file";
 
 const SOURCE =
   "JSON array of policies; if absent RATE_LIMIT_POLICIES and the documents of RATE_LIMIT_POLICY_COLLECTION";
@@ -126,7 +124,7 @@ export function addPolicies(program: Command, cli: Cli): void {
 
 /** The policies of a file, or else those of the configuration and the documents that come before them. */
 async function read(command: Command, cli: Cli, file: string | undefined): Promise<FoundPolicies> {
-  if (file !== undefined) return found(file, readPolicies(file));
+  if (file !== undefined) return found(file, readTextFile(file, "file").replace(/^\uFEFF/, ""));
   const params = cli.params(command);
   const configured = found("RATE_LIMIT_POLICIES", params.RATE_LIMIT_POLICIES?.trim() || "[]");
   const { database, policyCollection } = parsePolicyLocation(params);
@@ -178,12 +176,4 @@ function explainPolicy({ by, maxCost, limits: { limits, onRedisFailure }, overri
   const own = overrides.size === 0 ? "" : `; ${overrides.size} subjects have limits of their own`;
   const cost = maxCost === 1 ? "" : `; clients may pass a cost of at most ${maxCost}`;
   return `${who}: ${rules.join(" and ")}${cost}${own}; without Redis: ${onRedisFailure}`;
-}
-
-function readPolicies(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
