@@ -1,4 +1,5 @@
 import type {
+  DocumentData,
   DocumentReference,
   DocumentSnapshot,
   FieldPath,
@@ -9,6 +10,7 @@ import type {
 
 import { TimeUpError, withDeadline } from "./deadline";
 import { GrpcStatus } from "./grpc-status";
+import { isMap } from "./validation";
 
 /** The classes of a client library, which are also static members of its client's class. */
 export interface FirestoreClasses {
@@ -140,6 +142,21 @@ export function toVersion(time: Timestamp): number {
 export function toTimestamp(firestore: Firestore, version: number): Timestamp {
   const { Timestamp } = classesOf(firestore);
   return new Timestamp(Math.floor(version / 1_000_000), (version % 1_000_000) * 1000);
+}
+
+/**
+ * Reads a document's data, undefined if there is no document. A client with `useBigInt` returns integers as bigints: they
+ * become numbers here, except those that a number cannot hold exactly.
+ */
+export function dataOf(document: Pick<DocumentSnapshot, "data">): DocumentData | undefined {
+  return withoutBigInts(document.data()) as DocumentData | undefined;
+}
+
+function withoutBigInts(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(withoutBigInts);
+  if (!isMap(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withoutBigInts(field)]));
 }
 
 /**

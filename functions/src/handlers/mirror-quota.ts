@@ -2,7 +2,7 @@ import type { DocumentSnapshot } from "firebase-admin/firestore";
 import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";
-import { changedDocument, toVersion, versionAfter } from "../firestore";
+import { changedDocument, dataOf, toVersion, versionAfter } from "../firestore";
 import type { ApplyOutcome } from "../quota/quota-mirror";
 
 /** The parts of a Firestore event that the mirror needs. */
@@ -25,7 +25,7 @@ export async function mirrorQuota(
   return context().quotaMirror.mirror({
     providerId: ref.id,
     path: ref.path,
-    data: after.data(),
+    data: dataOf(after),
     version: versionAfter(before, after),
     created: after.createTime ? toVersion(after.createTime) : 0,
     asOfMs: Date.parse(event.timestamp),

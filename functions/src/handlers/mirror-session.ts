@@ -2,7 +2,7 @@ import type { DocumentSnapshot } from "firebase-admin/firestore";
 import type { Change } from "firebase-functions";
 
 import type { Context } from "../context";
-import { changedDocument, versionAfter } from "../firestore";
+import { changedDocument, dataOf, versionAfter } from "../firestore";
 import type { SessionMirror } from "../session/session-mirror";
 
 /** The parts of a Firestore event that the mirror needs. */
@@ -23,8 +23,8 @@ export async function mirrorSession(
 ): ReturnType<SessionMirror["mirror"]> {
   return context().sessionMirror.mirror({
     sessionId: changedDocument(before, after).id,
-    before: before.data(),
-    after: after.data(),
+    before: dataOf(before),
+    after: dataOf(after),
     version: versionAfter(before, after),
     asOfMs: Date.parse(event.timestamp),
   });

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 
 import type { DocumentData, DocumentReference } from "firebase-admin/firestore";
 
-import { withinTimeLimit } from "../firestore";
+import { dataOf, withinTimeLimit } from "../firestore";
 import { GrpcStatus } from "../grpc-status";
 import { CALL_RECORD_TTL_MS, type CallRecord, type CallRecords } from "./call-records";
 
@@ -23,7 +23,7 @@ export class FirestoreCallRecords implements CallRecords {
 
   async findCall(providerId: string, name: string): Promise<CallRecord | undefined> {
     const record = this.of(this.document(providerId), name);
-    const data = await withinTimeLimit(record.path, this.timeoutMs, async () => (await record.get()).data());
+    const data = await withinTimeLimit(record.path, this.timeoutMs, async () => dataOf(await record.get()));
     return toCallRecord(data);
   }
 

@@ -9,7 +9,7 @@ import type {
 } from "firebase-admin/firestore";
 
 import { TimeUpError } from "../deadline";
-import { retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
+import { dataOf, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
 import { assessKey, callName, refundedName, type CallRecord } from "./call-records";
 import { FirestoreCallRecords, recordExpiry, toCallRecord } from "./firestore-call-records";
 import type { Flush } from "./flush";
@@ -215,7 +215,7 @@ export class FirestoreQuotaStore {
     const document = this.document(providerId);
     await this.firestore().runTransaction(async (transaction) => {
       const current = await transaction.get(document);
-      const data = current.data();
+      const data = dataOf(current);
       if (data === undefined) {
         // Usage on top of a document that is gone dies with it.
         if (base === "none") transaction.create(document, this.newDocument(Math.max(0, amount), { flushId }));
@@ -241,14 +241,18 @@ export class FirestoreQuotaStore {
       ...(record ? [record] : []),
       ...(refunded === undefined ? [] : [this.records.of(document, refunded)]),
     );
-    const first = earlier?.data();
-    const assessed = assessKey(call, first as CallRecord | undefined, toCallRecord(consumption?.data()));
+    const first = earlier && dataOf(earlier);
+    const assessed = assessKey(
+      call,
+      first as CallRecord | undefined,
+      toCallRecord(consumption && dataOf(consumption)),
+    );
     if (first?.["unknown"]) throw new UnknownCallError("an earlier attempt had no answer from Redis");
     if (assessed === "replay") {
       const { used, limit, found, callId } = first as CallRecord & { readonly callId?: string };
       return { allowed: true, used, limit, found, replayed: callId !== attempt.callId };
     }
-    const data = current!.data();
+    const data = dataOf(current!);
     const counted = countedCalls(data);
     if (attempt.sent && counted.some(({ callId }) => callId === attempt.callId)) return attempt.sent;
     const limitWithout = missingLimit(this.options);
@@ -324,7 +328,7 @@ export class FirestoreQuotaStore {
   }
 
   private toSnapshot(document: DocumentSnapshot): QuotaSnapshot {
-    const data = document.data();
+    const data = dataOf(document);
     return {
       quota: data && parseQuota(data, this.options),
       version: toVersion(document.updateTime ?? document.readTime),

@@ -1,6 +1,6 @@
 import type { Firestore } from "firebase-admin/firestore";
 
-import { classesOf, toVersion } from "../firestore";
+import { classesOf, dataOf, toVersion } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { InvalidQuotaDocumentError, parseMarker, parseQuota, SYNC_FIELD, type QuotaFields } from "./quota";
 import type { RedisQuotaStore } from "./redis-quota-store";
@@ -39,7 +39,7 @@ export class QuotaBackfill {
   /** Counts what there is to do, before anything is read. */
   async plan(): Promise<BackfillPlan> {
     const counted = await this.firestore().collection(this.collectionPath).count().get();
-    const { count: documents } = counted.data();
+    const documents = Number(counted.data().count);
     return { documents, reads: documents + Math.max(1, Math.ceil(documents / 1000)) };
   }
 
@@ -92,14 +92,15 @@ export class QuotaBackfill {
     const page = await behind.select(usedField, limitField, SYNC_FIELD).limit(PAGE).get();
     const mirrored = await Promise.all(
       page.docs.map(async (document) => {
+        const data = dataOf(document)!;
         const version = toVersion(document.updateTime);
         const created = toVersion(document.createTime);
         const asOfMs = page.readTime.toMillis();
-        const snapshot = { version, created, asOfMs, marker: parseMarker(document.data()) };
+        const snapshot = { version, created, asOfMs, marker: parseMarker(data) };
         try {
           await this.store.apply(document.id, {
             ...snapshot,
-            quota: parseQuota(document.data(), this.fields),
+            quota: parseQuota(data, this.fields),
           });
           return true;
         } catch (error) {

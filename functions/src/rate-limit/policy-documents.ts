@@ -1,7 +1,7 @@
 import type { Firestore, QueryDocumentSnapshot, QuerySnapshot, Timestamp } from "firebase-admin/firestore";
 
 import { withDeadline } from "../deadline";
-import { withinTimeLimit } from "../firestore";
+import { dataOf, withinTimeLimit } from "../firestore";
 import type { Logs } from "../observability/logs";
 import { checkPolicy, InvalidPolicies, type Policy } from "./policy";
 import type { PoliciesByName, PolicySource } from "./policy-source";
@@ -86,16 +86,34 @@ export class PolicyDocuments implements PolicySource {
     this.stopListening = this.firestore()
       .collection(this.collectionPath)
       .onSnapshot(
-        (snapshot) => this.apply(snapshot),
+        (snapshot) => this.tryToApply(snapshot),
         (error) => this.listenAgain(error),
       );
+  }
+
+  /** Nothing that a timer or a listener throws reaches the event loop, where it would end the process. */
+  private tryToListen(): void {
+    try {
+      this.listen();
+    } catch (error) {
+      this.listenAgain(error as Error);
+    }
+  }
+
+  private tryToApply(snapshot: QuerySnapshot): void {
+    try {
+      this.apply(snapshot);
+    } catch (error) {
+      this.stopListening();
+      this.listenAgain(error as Error);
+    }
   }
 
   /** Google's client has by itself tried again, for minutes, what could succeed. */
   private listenAgain(error: Error): void {
     this.logs.policyDocumentsUnavailable(this.collectionPath, error);
     this.stopWaiting();
-    this.retryTimer = setTimeout(() => this.listen(), this.retryDelayMs).unref();
+    this.retryTimer = setTimeout(() => this.tryToListen(), this.retryDelayMs).unref();
     this.retryDelayMs = Math.min(2 * this.retryDelayMs, MAX_RETRY_DELAY_MS);
   }
 
@@ -146,7 +164,7 @@ export async function readPolicyDocuments(
 
 function policyOf(document: QueryDocumentSnapshot): Policy | InvalidPolicies {
   try {
-    return checkPolicy(document.id, document.data());
+    return checkPolicy(document.id, dataOf(document)!);
   } catch (error) {
     if (error instanceof InvalidPolicies) return error;
     throw error;

@@ -195,6 +195,10 @@ function fail(
   subject: string,
   error: Error,
 ): void {
-  if (referee === undefined) reject(error);
-  else resolve(referee.decideInstead(limits, subject, { cost, peek: operation === "peek" }, error));
+  if (referee === undefined) return reject(error);
+  try {
+    resolve(referee.decideInstead(limits, subject, { cost, peek: operation === "peek" }, error));
+  } catch (failure) {
+    reject(failure);
+  }
 }

@@ -247,13 +247,14 @@ export class RedisConnection implements RedisServers {
 
   /** Has the next operation open another connection if the secrets have changed, or this one has not shown them. */
   private async renew(client: Client): Promise<void> {
+    let access: Access;
     try {
       if (!(await this.credentials.renew())) return;
+      access = await this.credentials.current();
     } catch (error) {
       this.logs.secretsUnavailable(error as Error);
       return;
     }
-    const access = await this.credentials.current();
     const isReady = () => client.redis?.status === "ready";
     const isChanged = access !== client.access;
     if (client !== this.client || !(isChanged || (isReady() && access.password !== undefined))) return;
