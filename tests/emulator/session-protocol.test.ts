@@ -13,6 +13,7 @@ import { Keys } from "../../functions/src/redis/keys";
 import { SessionDestroyedError, SessionStillCachedError } from "../../functions/src/session/session";
 import type { SessionService } from "../../functions/src/session/session-service";
 import { parseStoredSession } from "../../functions/src/session/stored-session";
+import { shiftClock } from "../harness/held-clock.ts";
 import { IDLE, Interleaving, type Actor, type Fault } from "../harness/interleaving.ts";
 import { connectPatiently } from "../harness/patience.ts";
 import { assembleSessionParts } from "../harness/session-parts.ts";
@@ -63,15 +64,21 @@ interface Plan {
   readonly deliveries: readonly { readonly delay: number; readonly pick: number }[];
   /** Idle steps after which Redis loses the session. */
   readonly loss: number | undefined;
+  /** How far Redis's clock is ahead of Firestore's. */
+  readonly redisAheadMs: number;
+  /** How many of the calls are made in redis-primary, before the mode becomes dual-write. */
+  readonly primaryCalls: number;
 }
 
 /** One session, the calls around it, and the events of its document, late, repeated and in any order. */
-async function play({ choices, calls, deliveries, loss }: Plan, { prolongOnly = false } = {}): Promise<void> {
+async function play(plan: Plan, { prolongOnly = false } = {}): Promise<void> {
+  const { choices, calls, deliveries, loss, redisAheadMs, primaryCalls } = plan;
+  const shifted = shiftClock(connection, redisAheadMs);
   const interleaving = new Interleaving(choices.values());
   const beside = { collection: firestore.collection(uniquePrefix()), keys: new Keys(uniquePrefix()) };
   const doc = beside.collection.doc("s1");
   const key = beside.keys.session("s1");
-  const bystander = assembleSessionParts({ firestore, redis: connection, beside });
+  const bystander = assembleSessionParts({ firestore, redis: shifted, beside });
   const commits: Commit[] = [];
   let current = await doc.get();
   let destroyed = false;
@@ -88,7 +95,7 @@ async function play({ choices, calls, deliveries, loss }: Plan, { prolongOnly = 
       throw new Error(`the life was shortened by ${before - untilMs} ms`);
   };
   const deliver = (actor: Actor | undefined, commit: Commit) => {
-    const redisOfActor = actor ? steppedRedis(actor, connection) : connection;
+    const redisOfActor = actor ? steppedRedis(actor, shifted) : shifted;
     const { mirror } = assembleSessionParts({ firestore, redis: redisOfActor, beside });
     const timestamp = new Date(versionAfter(commit.before, commit.after) / 1000).toISOString();
     return mirrorSession(
@@ -122,18 +129,29 @@ async function play({ choices, calls, deliveries, loss }: Plan, { prolongOnly = 
 
   await bystander.service.set("s1", { by: "the first" }, { ttlSeconds: 600 });
   await observe();
-  calls.forEach((planned, i) => {
+  const start = (planned: Plan["calls"][number], i: number) => {
     const actor = interleaving.actor(`${planned.call} ${i}`, planned.faults);
     const { service } = assembleSessionParts({
       firestore: steppedFirestore(actor, firestore),
-      redis: steppedRedis(actor, connection),
+      redis: steppedRedis(actor, shifted),
+      mode: i < primaryCalls ? "redis-primary" : "dual-write",
       beside,
     });
     interleaving.start(actor, async () => {
       await actor.idle(planned.delay);
       await run(service, planned, actor.name);
     });
-  });
+  };
+  const runAll = () =>
+    interleaving.run(async (actor, label) => {
+      if (label === IDLE) return;
+      interleaving.trace.push(`${actor}: ${label}`);
+      await observe();
+    });
+
+  calls.slice(0, primaryCalls).forEach(start);
+  await runAll();
+  calls.forEach((planned, i) => i >= primaryCalls && start(planned, i));
   deliveries.forEach(({ delay, pick }, i) => {
     const actor = interleaving.actor(`delivery ${i}`);
     interleaving.start(actor, async () => {
@@ -151,16 +169,16 @@ async function play({ choices, calls, deliveries, loss }: Plan, { prolongOnly = 
       });
     });
   }
-  await interleaving.run(async (actor, label) => {
-    if (label === IDLE) return;
-    interleaving.trace.push(`${actor}: ${label}`);
-    await observe();
-  });
+  await runAll();
 
   for (const events of [commits.toReversed(), commits]) {
     for (const commit of events) await deliver(undefined, commit);
     await observe();
   }
+  if (destroyed && (await bystander.service.get("s1")))
+    throw new Error("at rest a destroyed session is found");
+  // What was set in redis-primary is in Redis only.
+  if (primaryCalls > 0) return;
   const { state, version } = await bystander.firestoreStore.read("s1");
   const entry = parseStoredSession(await redis.getBuffer(key));
   const expected = typeof state === "object" ? state.data : undefined;
@@ -193,13 +211,30 @@ describe("in every interleaving", () => {
       ),
       deliveries: fc.array(fc.record({ delay, pick: fc.nat({ max: 7 }) }), { maxLength: 5 }),
       loss: fc.option(delay, { nil: undefined }),
+      redisAheadMs: fc.constantFrom(0, 0, 2000, -2000, 90_000, -90_000),
+      primaryCalls: fc.constant(0),
     });
+  /** Without faults: in redis-primary, Redis alone holds what they would lose. */
+  const changeOfMode = fc
+    .tuple(plan(["get", "set", "touch", "destroy"]), fc.integer({ min: 1, max: 6 }))
+    .map(([planned, primaryCalls]): Plan => ({
+      ...planned,
+      calls: planned.calls.map((call) => ({ ...call, faults: new Map() })),
+      loss: undefined,
+      primaryCalls,
+    }));
   const assertHolds = (property: fc.IAsyncProperty<[Plan]>) =>
     fc.assert(property, { numRuns: 150, seed: SEED, ...(REPLAY.path && { path: REPLAY.path }) });
 
   test(
     "a destroyed session is never found again, and at rest Redis holds what Firestore does, or nothing",
     () => assertHolds(fc.asyncProperty(plan(["get", "set", "touch", "destroy"]), (planned) => play(planned))),
+    120_000,
+  );
+
+  test(
+    "a destroyed session is not found across a change of mode, whatever the clocks",
+    () => assertHolds(fc.asyncProperty(changeOfMode, (planned) => play(planned))),
     120_000,
   );
 

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 
 import { RedisConnection, RedisUnavailableError } from "../../functions/src/redis/connection";
 import { Keys } from "../../functions/src/redis/keys";
-import { RedisSessionStore } from "../../functions/src/session/redis-session-store";
+import { RedisSessionStore, type SnapshotOrigin } from "../../functions/src/session/redis-session-store";
 import type { SessionSnapshot } from "../../functions/src/session/session";
 import { connectPatiently } from "../harness/patience.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
@@ -40,6 +40,7 @@ const snapshot = (version: number, lifeMs = TTL_MS, asOfMs = Date.now()): Sessio
 const absent = (version: number): SessionSnapshot => ({ ...snapshot(version), state: "absent" });
 const destroyed = (version: number): SessionSnapshot => ({ ...snapshot(version), state: "destroyed" });
 const leftMs = () => redis.pttl(keys.session("s1"));
+const apply = (of: SessionSnapshot, origin: SnapshotOrigin = "event") => store.apply("s1", of, origin);
 const dataOf = async () => {
   const entry = await store.read("s1");
   return entry.kind === "session" ? entry.data : entry.kind;
@@ -48,7 +49,7 @@ const dataOf = async () => {
 describe("snapshots", () => {
   test("one is read as it was applied, and expires when its document does", async () => {
     expect(await store.read("s1")).toEqual({ kind: "miss" });
-    expect(await store.apply("s1", snapshot(1))).toBe("applied");
+    expect(await apply(snapshot(1))).toBe("applied");
     expect(await store.read("s1")).toEqual({ kind: "session", data: { version: 1 }, storedVersion: T0 + 1 });
     expect(await leftMs()).toBeGreaterThan(TTL_MS - 1000);
     expect(await leftMs()).toBeLessThanOrEqual(TTL_MS);
@@ -56,47 +57,47 @@ describe("snapshots", () => {
 
   test("any text comes back as it was", async () => {
     const data = { text: 'é\u0000"\u2028😀', list: [1, null, { a: -1.5 }] };
-    await store.apply("s1", { ...snapshot(1), state: { data, expiresAtMs: Date.now() + TTL_MS } });
+    await apply({ ...snapshot(1), state: { data, expiresAtMs: Date.now() + TTL_MS } });
     expect(await dataOf()).toEqual(data);
   });
 
   test("an older one, and the same again, is superseded", async () => {
-    await store.apply("s1", snapshot(2));
-    expect(await store.apply("s1", snapshot(1))).toBe("superseded");
-    expect(await store.apply("s1", snapshot(2))).toBe("superseded");
+    await apply(snapshot(2));
+    expect(await apply(snapshot(1))).toBe("superseded");
+    expect(await apply(snapshot(2))).toBe("superseded");
     expect(await dataOf()).toEqual({ version: 2 });
   });
 
   test("a destroyed session is not brought back by an older one, and is remembered for longer than the TTL", async () => {
-    await store.apply("s1", snapshot(1));
-    expect(await store.apply("s1", destroyed(3))).toBe("applied");
-    expect(await store.apply("s1", snapshot(2))).toBe("superseded");
+    await apply(snapshot(1));
+    expect(await apply(destroyed(3))).toBe("applied");
+    expect(await apply(snapshot(2))).toBe("superseded");
     expect(await dataOf()).toBe("destroyed");
     expect(await leftMs()).toBeGreaterThan(DESTROYED_MS - 1000);
   });
 
   test("that a session was destroyed is remembered for as long as it could have lived, if that is longer", async () => {
-    await store.apply("s1", snapshot(1, 10 * TTL_MS));
-    await store.apply("s1", destroyed(2));
+    await apply(snapshot(1, 10 * TTL_MS));
+    await apply(destroyed(2));
     expect(await leftMs()).toBeGreaterThan(10 * TTL_MS - 1000);
   });
 
   test("a document that is gone, or has expired, ends the session; a newer one begins it again", async () => {
-    await store.apply("s1", snapshot(1));
-    await store.apply("s1", absent(2));
+    await apply(snapshot(1));
+    await apply(absent(2));
     expect(await dataOf()).toBe("absent");
-    await store.apply("s1", snapshot(3));
+    await apply(snapshot(3));
     expect(await dataOf()).toEqual({ version: 3 });
-    await store.apply("s1", snapshot(4, -1));
+    await apply(snapshot(4, -1));
     expect(await dataOf()).toBe("absent");
   });
 
   test("one over 60 s old makes no entry, and gives one that it updates no more time", async () => {
     const old = Date.now() - 61_000;
-    expect(await store.apply("s1", snapshot(1, TTL_MS, old))).toBe("late");
+    expect(await apply(snapshot(1, TTL_MS, old))).toBe("late");
     expect(await dataOf()).toBe("miss");
-    await store.apply("s1", snapshot(1, 20_000));
-    expect(await store.apply("s1", snapshot(2, TTL_MS, old))).toBe("applied");
+    await apply(snapshot(1, 20_000));
+    expect(await apply(snapshot(2, TTL_MS, old))).toBe("applied");
     expect(await dataOf()).toEqual({ version: 2 });
     expect(await leftMs()).toBeLessThanOrEqual(20_000);
   });
@@ -105,41 +106,41 @@ describe("snapshots", () => {
 describe("touches", () => {
   test("prolong a session, never shorten it, and never bring one back", async () => {
     expect(await store.touch("s1", TTL_MS)).toEqual({ kind: "miss" });
-    await store.apply("s1", snapshot(1, 10_000));
+    await apply(snapshot(1, 10_000));
     expect(await store.touch("s1", TTL_MS)).toMatchObject({ kind: "touched", unstored: undefined });
     expect(await leftMs()).toBeGreaterThan(TTL_MS - 1000);
     await store.touch("s1", 1000);
     expect(await leftMs()).toBeGreaterThan(TTL_MS - 1000);
-    await store.apply("s1", destroyed(2));
+    await apply(destroyed(2));
     expect(await store.touch("s1", 10 * TTL_MS)).toEqual({ kind: "none" });
     expect(await dataOf()).toBe("destroyed");
     expect(await leftMs()).toBeLessThanOrEqual(DESTROYED_MS);
   });
 
   test("tell how long the document has left", async () => {
-    await store.apply("s1", snapshot(1, 10_000));
+    await apply(snapshot(1, 10_000));
     const { storedMs } = (await store.touch("s1", TTL_MS)) as { storedMs: number };
     expect(storedMs).toBeGreaterThan(9000);
     expect(storedMs).toBeLessThanOrEqual(10_000);
   });
 
   test("are kept by a later snapshot that does not bring the expiry forward", async () => {
-    await store.apply("s1", snapshot(1, 10_000));
+    await apply(snapshot(1, 10_000));
     await store.touch("s1", TTL_MS);
-    await store.apply("s1", snapshot(2, 20_000));
+    await apply(snapshot(2, 20_000));
     expect(await dataOf()).toEqual({ version: 2 });
     expect(await leftMs()).toBeGreaterThan(TTL_MS - 1000);
   });
 
   test("do not outlast a snapshot that brings the expiry forward, nor a set", async () => {
-    await store.apply("s1", snapshot(1, 10_000));
+    await apply(snapshot(1, 10_000));
     await store.touch("s1", TTL_MS);
-    await store.apply("s1", snapshot(2, 5000));
+    await apply(snapshot(2, 5000));
     expect(await leftMs()).toBeLessThanOrEqual(5000);
     await store.touch("s1", TTL_MS);
     const set = snapshot(3, 20_000);
-    await store.apply("s1", set);
-    expect(await store.apply("s1", set, { anew: true })).toBe("applied");
+    await apply(set);
+    expect(await apply(set, "set")).toBe("applied");
     expect(await leftMs()).toBeLessThanOrEqual(20_000);
   });
 });
@@ -165,24 +166,24 @@ describe("sessions that Redis alone holds", () => {
   });
 
   test("are newer than every document so far, and older than one that is written now", async () => {
-    await store.apply("s1", snapshot(1));
+    await apply(snapshot(1));
     await store.write("s1", { own: true }, TTL_MS);
-    expect(await store.apply("s1", snapshot(2))).toBe("superseded");
+    expect(await apply(snapshot(2))).toBe("superseded");
     expect(await dataOf()).toEqual({ own: true });
     const next = { ...snapshot(3), version: (Date.now() + 1000) * 1000 };
-    expect(await store.apply("s1", next)).toBe("applied");
+    expect(await apply(next)).toBe("applied");
   });
 });
 
 test("a key that holds something else is an error, and stays", async () => {
   await redis.set(keys.session("s1"), "short");
-  await expect(store.apply("s1", snapshot(1))).rejects.toThrow(RedisUnavailableError);
+  await expect(apply(snapshot(1))).rejects.toThrow(RedisUnavailableError);
   expect(await redis.get(keys.session("s1"))).toBe("short");
 });
 
 test("many sessions are read together, each its own", async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `s${i}`);
-  await Promise.all(ids.map((id, i) => store.apply(id, snapshot(i))));
+  await Promise.all(ids.map((id, i) => store.apply(id, snapshot(i), "event")));
   const entries = await Promise.all(ids.map((id) => store.read(id)));
   expect(entries.map((entry) => entry.kind === "session" && entry.data["version"])).toEqual(
     ids.map((_, i) => i),

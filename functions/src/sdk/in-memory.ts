@@ -83,13 +83,7 @@ export function createInMemory(
   const quotaService = new QuotaService(redisStore, firestoreStore, sync, config.quota, logs, metrics);
 
   const stores = new MemorySessions(redis, firestore, config.session, now);
-  const sessionService = new SessionService(
-    stores.redisStore,
-    stores.firestoreStore,
-    config.session,
-    logs,
-    now,
-  );
+  const sessionService = new SessionService(stores.redisStore, stores.firestoreStore, config.session, logs);
 
   const { policies } = config.rateLimit;
   if (policies instanceof ConfigError) logs.configInvalid(policies.problems);

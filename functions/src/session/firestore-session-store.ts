@@ -6,7 +6,15 @@ import type {
   Timestamp,
 } from "firebase-admin/firestore";
 
-import { classesOf, isConflict, retryConflicts, toTimestamp, toVersion, withinTimeLimit } from "../firestore";
+import {
+  classesOf,
+  dataOf,
+  isConflict,
+  retryConflicts,
+  toTimestamp,
+  toVersion,
+  withinTimeLimit,
+} from "../firestore";
 import type { Logs } from "../observability/logs";
 import {
   destroyedForMs,
@@ -15,6 +23,7 @@ import {
   type SessionSnapshot,
   type UnstoredSession,
 } from "./session";
+import type { SessionData } from "./session-data";
 import {
   destroyedFields,
   InvalidSessionDocumentError,
@@ -34,10 +43,13 @@ export interface FirestoreSessionStoreOptions {
 }
 
 /**
- * Sessions in Firestore. Every method throws FirestoreUnavailableError, after 10 s at the latest. Errors name the
- * collection and no document: who has a session's id has the session.
+ * Sessions in Firestore. Their lifetimes follow Firestore's clock only. Every method throws FirestoreUnavailableError,
+ * after 10 s at the latest. Errors name the collection and no document: who has a session's id has the session.
  */
 export class FirestoreSessionStore {
+  /** Firestore's clock minus this process's monotonic clock; undefined until Firestore has replied. */
+  private clockOffsetMs: number | undefined;
+
   constructor(
     private readonly firestore: () => Firestore,
     private readonly options: FirestoreSessionStoreOptions,
@@ -47,24 +59,27 @@ export class FirestoreSessionStore {
 
   /** Reads one session: one billed document read. One that has expired is absent. */
   read(sessionId: string): Promise<SessionSnapshot> {
-    return this.bounded(async () => this.toSnapshot(await this.document(sessionId).get()));
+    return this.bounded(async () => this.toSnapshot(await this.get(this.document(sessionId))));
   }
 
   /**
-   * Writes a session: one write if the belief is right, else a read as well.
+   * Writes a session that expires in `ttlMs`: one write if the belief is right, else a read as well. The first call of a
+   * process reads too, to learn Firestore's time.
    *
    * @throws SessionDestroyedError
    */
-  set(sessionId: string, session: Session, belief?: Belief): Promise<SessionSnapshot> {
+  set(sessionId: string, data: SessionData, ttlMs: number, belief?: Belief): Promise<SessionSnapshot> {
     const document = this.document(sessionId);
-    const fields = sessionFields(session);
     return this.bounded(async () => {
-      const writeTime =
-        belief === undefined ? undefined : await this.write(document, fields, belief).catch(unlessConflict);
-      if (writeTime) return written(session, writeTime);
-      return this.change(document, ({ state }) => {
+      const nowMs = this.nowMs();
+      if (belief !== undefined && nowMs !== undefined) {
+        const session = { data, expiresAtMs: nowMs + ttlMs };
+        const writeTime = await this.write(document, sessionFields(session), belief).catch(unlessConflict);
+        if (writeTime) return written(session, writeTime);
+      }
+      return this.change(document, ({ state, asOfMs }) => {
         if (state === "destroyed") throw new SessionDestroyedError();
-        return session;
+        return { data, expiresAtMs: asOfMs + ttlMs };
       });
     });
   }
@@ -88,25 +103,29 @@ export class FirestoreSessionStore {
     );
   }
 
-  /** Destroys a session for good: one write. */
+  /** Destroys a session for good: one write, and in the first call of a process a read. */
   destroy(sessionId: string): Promise<SessionSnapshot> {
+    const document = this.document(sessionId);
     return this.bounded(async () => {
-      const { writeTime } = await this.document(sessionId).set(destroyedFields(this.destroyed()));
+      const { writeTime } = await document.set(await this.destroyedFields(document));
+      this.setClock(writeTime);
       return written("destroyed", writeTime);
     });
   }
 
   /** Destroys a session if it has a document. */
   destroyExisting(sessionId: string): Promise<void> {
+    const document = this.document(sessionId);
     return this.bounded(async () => {
       const { FieldValue } = classesOf(this.firestore());
-      const fields = { ...destroyedFields(this.destroyed()), data: FieldValue.delete() };
-      await this.document(sessionId).update(fields).catch(unlessConflict);
+      const fields = { ...(await this.destroyedFields(document)), data: FieldValue.delete() };
+      await document.update(fields).catch(unlessConflict);
     });
   }
 
-  private destroyed(): Pick<Session, "expiresAtMs"> {
-    return { expiresAtMs: Date.now() + destroyedForMs(this.options.ttlSeconds) };
+  private async destroyedFields(document: DocumentReference): Promise<DocumentData> {
+    const nowMs = this.nowMs() ?? (await this.get(document)).readTime.toMillis();
+    return destroyedFields({ expiresAtMs: nowMs + destroyedForMs(this.options.ttlSeconds) });
   }
 
   /** Reads a document and writes what is decided, until no other writer comes in between. */
@@ -115,7 +134,7 @@ export class FirestoreSessionStore {
     decide: (current: SessionSnapshot) => Session | undefined,
   ): Promise<SessionSnapshot> {
     return retryConflicts(this.timeoutMs, async () => {
-      const current = await document.get();
+      const current = await this.get(document);
       const snapshot = this.toSnapshot(current);
       const session = decide(snapshot);
       if (session === undefined) return snapshot;
@@ -128,7 +147,23 @@ export class FirestoreSessionStore {
     const { writeTime } = await (belief === "no document"
       ? document.create(fields)
       : document.update(fields, { lastUpdateTime: toTimestamp(this.firestore(), belief) }));
+    this.setClock(writeTime);
     return writeTime;
+  }
+
+  private async get(document: DocumentReference): Promise<DocumentSnapshot> {
+    const snapshot = await document.get();
+    this.setClock(snapshot.readTime);
+    return snapshot;
+  }
+
+  private setClock(time: Timestamp): void {
+    this.clockOffsetMs = time.toMillis() - performance.now();
+  }
+
+  /** Firestore's time, Unix ms. */
+  private nowMs(): number | undefined {
+    return this.clockOffsetMs === undefined ? undefined : Math.round(performance.now() + this.clockOffsetMs);
   }
 
   private toSnapshot(document: DocumentSnapshot): SessionSnapshot {
@@ -143,7 +178,7 @@ export class FirestoreSessionStore {
 
   private parse(document: DocumentSnapshot): SessionSnapshot["state"] {
     try {
-      return parseSessionDocument(document.data());
+      return parseSessionDocument(dataOf(document));
     } catch (error) {
       if (!(error instanceof InvalidSessionDocumentError)) throw error;
       this.logs.sessionDocumentInvalid(document.id, error.message);

@@ -52,10 +52,10 @@ export class MemorySessions {
     "read" | "set" | "extend" | "destroy" | "destroyExisting"
   > = {
     read: (sessionId) => this.inFirestore(() => this.snapshot(sessionId)),
-    set: (sessionId, { data, expiresAtMs }) =>
+    set: (sessionId, data, ttlMs) =>
       this.inFirestore(() => {
         if (this.snapshot(sessionId).state === "destroyed") throw new SessionDestroyedError();
-        const session = { data, untilMs: expiresAtMs };
+        const session = { data, untilMs: this.now() + ttlMs };
         this.entries.set(sessionId, session);
         return this.store(sessionId, session);
       }),

@@ -26,6 +26,9 @@ export type TouchOutcome =
   | { readonly kind: "none" }
   | { readonly kind: "miss" };
 
+/** Where a snapshot comes from; see {@link RedisSessionStore.apply}. */
+export type SnapshotOrigin = "set" | "call" | "event";
+
 /** So many reads travel as one: sessions are large. */
 const BATCH = 16;
 
@@ -55,12 +58,16 @@ export class RedisSessionStore {
   /**
    * Stores a snapshot, unless Redis knows as new a version. Safe to repeat, and in any order.
    *
-   * @param how `anew` if the caller has just set the session: its life is what the snapshot says, whatever touches gave
+   * A destroyed session stays destroyed, and replaces any session, whatever their versions: Redis's own versions are by
+   * another clock than Firestore's.
+   *
+   * @param origin `set` if the caller has just set the session, whose lifetime starts again; `call` if it has just read or
+   * written the document; `event` for a change that may have been committed a while ago
    */
   apply(
     sessionId: string,
     { state, version, asOfMs }: SessionSnapshot,
-    { anew = false }: { readonly anew?: boolean } = {},
+    origin: SnapshotOrigin,
   ): Promise<ApplyOutcome> {
     const alive = typeof state === "object";
     const input = {
@@ -68,7 +75,7 @@ export class RedisSessionStore {
       version,
       asOfMs,
       storedUntilMs: alive ? state.expiresAtMs : state === "destroyed" ? DESTROYED : NOT_STORED,
-      anew: anew ? 1 : 0,
+      origin,
       goneMs: state === "destroyed" ? this.destroyedMs : ABSENT_MS,
       json: alive ? JSON.stringify(state.data) : "",
     };

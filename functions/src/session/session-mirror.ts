@@ -43,7 +43,7 @@ export class SessionMirror {
   }
 
   private apply(sessionId: string, snapshot: SessionSnapshot): Promise<ApplyOutcome> {
-    return untilRedisAnswers.execute(() => this.store.apply(sessionId, snapshot));
+    return untilRedisAnswers.execute(() => this.store.apply(sessionId, snapshot, "event"));
   }
 
   private parse(sessionId: string, data: Data): SessionSnapshot["state"] {

@@ -54,7 +54,6 @@ export class SessionService {
     >,
     private readonly options: SessionServiceOptions,
     private readonly logs: Logs,
-    private readonly now: () => number = () => Date.now(),
   ) {}
 
   /** Finds a session; undefined if there is none, or it has expired or was destroyed. */
@@ -71,7 +70,7 @@ export class SessionService {
     if (entry.kind !== "miss") return undefined;
     // Not shared with others that miss: one that begins after a destroy must not have an answer from before it.
     const snapshot = await this.orLog(() => this.firestoreStore.read(sessionId));
-    await this.tellRedis(sessionId, snapshot);
+    await this.tellRedis(sessionId, snapshot, "call");
     return toFound(snapshot);
   }
 
@@ -90,9 +89,8 @@ export class SessionService {
       if (!alive) throw new SessionDestroyedError();
       return;
     }
-    const session = { data: own, expiresAtMs: this.now() + ttlMs };
     if (this.options.mode === "firestore") {
-      await this.orLog(() => this.firestoreStore.set(sessionId, session));
+      await this.orLog(() => this.firestoreStore.set(sessionId, own, ttlMs));
       return;
     }
     const known = await this.orBypass(() => this.redisStore.read(sessionId));
@@ -103,8 +101,8 @@ export class SessionService {
         : known.kind === "session"
           ? (known.storedVersion ?? "no document")
           : "no document";
-    const snapshot = await this.orLog(() => this.firestoreStore.set(sessionId, session, belief));
-    await this.tellRedis(sessionId, snapshot, { anew: true });
+    const snapshot = await this.orLog(() => this.firestoreStore.set(sessionId, own, ttlMs, belief));
+    await this.tellRedis(sessionId, snapshot, "set");
   }
 
   /**
@@ -154,7 +152,7 @@ export class SessionService {
     const snapshot = await this.orLog(() => this.firestoreStore.destroy(sessionId));
     if (this.options.mode === "firestore") return;
     try {
-      await this.redisStore.apply(sessionId, snapshot);
+      await this.redisStore.apply(sessionId, snapshot, "call");
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       this.logs.sessionCacheBypassed(error);
@@ -182,16 +180,16 @@ export class SessionService {
 
   private async extend(sessionId: string, ttlMs: number, unstored?: UnstoredSession): Promise<boolean> {
     const snapshot = await this.orLog(() => this.firestoreStore.extend(sessionId, ttlMs, unstored));
-    await this.tellRedis(sessionId, snapshot);
+    await this.tellRedis(sessionId, snapshot, "call");
     return toFound(snapshot) !== undefined;
   }
 
   private async tellRedis(
     sessionId: string,
     snapshot: SessionSnapshot,
-    how?: { readonly anew: boolean },
+    origin: "set" | "call",
   ): Promise<void> {
-    const outcome = await this.orBypass(() => this.redisStore.apply(sessionId, snapshot, how));
+    const outcome = await this.orBypass(() => this.redisStore.apply(sessionId, snapshot, origin));
     if (outcome === "late") this.logs.redisClockAhead();
   }
 
