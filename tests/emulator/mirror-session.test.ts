@@ -30,7 +30,7 @@ beforeAll(() => {
   firestore = connectFirestore(project);
   redis = connectRedis(redisPort);
   connection = connectPatiently(redisPort);
-  sessions = firestore.collection("sessions");
+  sessions = firestore.collection("redisQuotaSessions");
 });
 
 afterEach(async () => {
@@ -85,7 +85,7 @@ test("an event that is delivered again after a destroy does not bring the sessio
   await service.destroy(id);
   await deliveries.idle();
   expect(await entryOf(id)).toMatchObject({ data: undefined, storedUntilMs: DESTROYED });
-  for (const at of [0, 1, 0]) expect(await deliveries.redeliver(`sessions/${id}`, { at })).toBe(1);
+  for (const at of [0, 1, 0]) expect(await deliveries.redeliver(`redisQuotaSessions/${id}`, { at })).toBe(1);
   await deliveries.idle();
   expect(await entryOf(id)).toMatchObject({ data: undefined, storedUntilMs: DESTROYED });
   expect(await service.get(id)).toBeUndefined();
@@ -123,6 +123,18 @@ test("the removal of a document whose time was up leaves what touches have given
   await sessions.doc(id).delete();
   await deliveries.idle();
   expect(await entryOf(id)).toMatchObject({ version: set, data: { a: 1 } });
+});
+
+test("a document that is not a session is neither cached nor logged", async () => {
+  const [own, foreign] = [uniquePrefix(), uniquePrefix()];
+  const before = output().length;
+  await sessions.doc(foreign).set({ token: "t", expires: Timestamp.now() });
+  await sessions.doc(foreign).update({ data: "a string" });
+  await mirrored(own, versionOf(await sessions.doc(own).set(document({ a: 1 }))));
+  await sessions.doc(foreign).delete();
+  await deliveries.idle();
+  expect(await entryOf(foreign)).toBeUndefined();
+  expect(output().slice(before)).not.toContain("session_document_invalid");
 });
 
 test("a document that holds no session ends it, and is logged without its id", async () => {

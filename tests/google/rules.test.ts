@@ -163,11 +163,11 @@ describe("a provider's document", () => {
 describe("what only the functions read and write", () => {
   test.each([
     ["a call of a provider", (id: string) => `providers/${id}/quotaCalls/call`],
-    ["a session", () => `sessions/${randomUUID()}`],
+    ["a session", () => `redisQuotaSessions/${randomUUID()}`],
     ["a policy", () => `rateLimitPolicies/${randomUUID()}`],
     ["anything else", () => `other/${randomUUID()}`],
     ["anything else below a provider", (id: string) => `providers/${id}/other/x`],
-    ["anything below a session", () => `sessions/s/deep/${randomUUID()}`],
+    ["anything below a session", () => `redisQuotaSessions/s/deep/${randomUUID()}`],
   ])("%s is not for clients", async (_what, pathOf) => {
     const { id, token } = await provider();
     const path = pathOf(id);

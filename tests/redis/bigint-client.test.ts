@@ -3,6 +3,7 @@ import { Firestore, Timestamp } from "@google-cloud/firestore";
 import { type FirestoreServer, startFirestoreServer } from "../../emulator/firestore/server.ts";
 import { QuotaBackfill } from "../../functions/src/quota/quota-backfill";
 import { InvalidQuotaDocumentError } from "../../functions/src/quota/quota";
+import { InvalidPolicies } from "../../functions/src/rate-limit/policy";
 import { PolicyDocuments, readPolicyDocuments } from "../../functions/src/rate-limit/policy-documents";
 import type { RedisConnection } from "../../functions/src/redis/connection";
 import { connectPatiently } from "../harness/patience.ts";
@@ -108,11 +109,11 @@ describe("policy documents", () => {
     await collection.doc("good").set(policy(5));
     await collection.doc("bad").set(policy(TOO_LARGE));
     const recorded = recordLogs();
-    const source = new PolicyDocuments(() => firestore, collection.path, new Map(), recorded.logs);
+    const source = new PolicyDocuments(() => firestore, collection.path, [], recorded.logs);
     try {
       await source.policies();
       await waitFor(async () => (await source.policies()).has("good"), { what: "the policy" });
-      expect((await source.policies()).has("bad")).toBe(false);
+      expect((await source.policies()).get("bad")).toBeInstanceOf(InvalidPolicies);
       expect(recorded.events()).toContain("policy_document_invalid");
       expect(JSON.stringify(recorded.entries)).toContain(String(TOO_LARGE));
     } finally {
@@ -132,7 +133,7 @@ describe("policy documents", () => {
       },
     };
     await collection.doc("bad").set({ by: "nothing" });
-    const source = new PolicyDocuments(() => firestore, collection.path, new Map(), failing);
+    const source = new PolicyDocuments(() => firestore, collection.path, [], failing);
     try {
       expect(await source.policies()).toEqual(new Map());
       expect(recorded.entries).toMatchObject([{ event: "policy_documents_unavailable" }]);
@@ -156,7 +157,7 @@ describe("policy documents", () => {
       const client = clients.shift() ?? firestore;
       return typeof client === "function" ? client() : client;
     };
-    const source = new PolicyDocuments(next, collection.path, new Map(), recorded.logs);
+    const source = new PolicyDocuments(next, collection.path, [], recorded.logs);
     try {
       await waitFor(async () => (await source.policies()).has("good"), { what: "the policy" });
       expect(clients).toEqual([]);

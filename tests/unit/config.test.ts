@@ -32,7 +32,7 @@ test("params that are not set have the form's defaults, also where the form send
       timeoutMs: 100,
       keyPrefix: "frq",
     },
-    session: { collectionPath: "sessions", ttlSeconds: 3600, mode: "dual-write" },
+    session: { collectionPath: "redisQuotaSessions", ttlSeconds: 3600, mode: "dual-write" },
     quota: {
       collectionPath: "providers",
       usedField: "aiCallsUsed",

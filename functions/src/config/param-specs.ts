@@ -173,10 +173,11 @@ export const EXTENSION_PARAM_SPECS = {
   },
   SESSION_COLLECTION_PATH: {
     label: "Session collection",
-    default: "sessions",
+    default: "redisQuotaSessions",
     pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
     required: true,
-    expected: "the path of a collection, such as sessions or tenants/acme/sessions, without wildcards",
+    expected:
+      "the path of a collection, such as redisQuotaSessions or tenants/acme/sessions, without wildcards",
   },
   SESSION_TTL_SECONDS: {
     label: "Life of a session (seconds)",

@@ -42,7 +42,7 @@ export interface RedisQuotaOptions {
   readonly quotaTtlSeconds?: number;
   /** What holds for a provider without a document: `default-limit`, the default, or `deny`. */
   readonly missingProvider?: ServiceConfig["quota"]["missingProvider"];
-  /** Collection of the sessions: `sessions` by default. */
+  /** Collection of the sessions: `redisQuotaSessions` by default. */
   readonly sessionCollectionPath?: string;
   /** How long a session lives after its last `set` or `touch`: 60 or more; 3600 by default. */
   readonly sessionTtlSeconds?: number;

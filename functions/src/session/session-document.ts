@@ -24,6 +24,12 @@ export function destroyedFields({ expiresAtMs }: Pick<Session, "expiresAtMs">): 
   return { destroyed: true, expiresAt: new Date(expiresAtMs) };
 }
 
+/** Whether a document is a session or a destroyed one, rather than one of the app's own in the same collection. */
+export function isSessionDocument(document: DocumentData | undefined): boolean {
+  if (timestampMs(document?.["expiresAt"]) === undefined) return false;
+  return document!["destroyed"] === true || isMap(document!["data"]);
+}
+
 /**
  * Reads a session's document; whether it has expired is for the caller to see.
  *

@@ -3,7 +3,7 @@ import { untilRedisAnswers } from "../redis/retry";
 import type { ApplyOutcome } from "../redis/apply-outcome";
 import type { RedisSessionStore } from "./redis-session-store";
 import type { SessionSnapshot } from "./session";
-import { InvalidSessionDocumentError, parseSessionDocument } from "./session-document";
+import { InvalidSessionDocumentError, isSessionDocument, parseSessionDocument } from "./session-document";
 
 type Data = Readonly<Record<string, unknown>> | undefined;
 
@@ -29,11 +29,13 @@ export class SessionMirror {
    * Applies one change to Redis by its version, so that repeated, late and reordered events do no harm. A document
    * without a valid session ends the session.
    *
-   * @returns `expired` for a document that was removed because its time was up: what touches have given goes on in Redis
+   * @returns `ignored` for a document that neither was nor is a session; `expired` for one that was removed after it
+   * expired, where Redis keeps what touches have prolonged
    * @throws RedisUnavailableError when Redis gives no answer for about 20 s.
    */
-  async mirror(change: SessionChange): Promise<ApplyOutcome | "expired"> {
+  async mirror(change: SessionChange): Promise<ApplyOutcome | "expired" | "ignored"> {
     const { sessionId, before, after, version, asOfMs } = change;
+    if (!isSessionDocument(before) && !isSessionDocument(after)) return "ignored";
     const outcome =
       after === undefined && hadExpired(before, asOfMs)
         ? "expired"
