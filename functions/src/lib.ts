@@ -64,6 +64,7 @@ export {
   type QuotaConsumption,
 } from "./quota/quota-service";
 export type { Decision } from "./rate-limit/decision";
+export type { InlineLimit } from "./rate-limit/inline-limit";
 export { InvalidRateLimitCallError } from "./rate-limit/invalid-call";
 export { InvalidPolicies, type PolicyInput } from "./rate-limit/policy";
 export type { CheckOptions } from "./rate-limit/rate-limiter";

@@ -34,15 +34,17 @@ export class InvalidArgumentError extends Error {
  * Copies an optional argument that is an object of options. The values of its fields are for others to check.
  *
  * @param names the fields that there are
+ * @param argument the argument's name in messages
  * @throws InvalidArgumentError for another value than a plain object, and for unknown fields
  */
 export function readOptions<Options extends object>(
   value: Options | undefined,
   names: readonly (keyof Options & string)[],
+  argument = "options",
 ): Partial<Options> {
   if (value === undefined) return {};
   const invalid = (got: string) =>
-    new InvalidArgumentError("options", `an object with only ${names.join(", ")}`, got);
+    new InvalidArgumentError(argument, `an object with only ${names.join(", ")}`, got);
   let options: Partial<Options> | undefined;
   try {
     // Getters run here, once.
@@ -197,16 +199,47 @@ export function parse<Schema extends v.GenericSchema>(
       ? { output }
       : { problems: [...new Set(issues.map((issue) => describe(issue, input, names)))] };
   } catch {
-    // A getter of the value's, or a proxy.
-    return { problems: [validationMessage(names.whole, "a readable value", "an unreadable value")] };
+    return { problems: [validationMessage(...unreadable(names))] };
   }
 }
 
-function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unknown, names: Names): string {
+/**
+ * Parses an argument with a schema.
+ *
+ * @throws InvalidArgumentError for the first problem
+ */
+export function parseArgument<Schema extends v.GenericSchema>(
+  schema: Schema,
+  input: unknown,
+  names: Names,
+): v.InferOutput<Schema> {
+  let problem: Problem;
+  try {
+    const { success, output, issues } = v.safeParse(schema, input);
+    if (success) return output;
+    problem = problemOf(issues[0], input, names);
+  } catch {
+    problem = unreadable(names);
+  }
+  throw new InvalidArgumentError(...problem);
+}
+
+/** The parts of a validation message. */
+type Problem = [field: string, expected: string, got: string];
+
+/** The problem of a value with a getter that throws, or of a proxy. */
+function unreadable({ whole }: Names): Problem {
+  return [whole, "a readable value", "an unreadable value"];
+}
+
+function describe(issue: v.BaseIssue<unknown>, input: unknown, names: Names): string {
+  return validationMessage(...problemOf(issue, input, names));
+}
+
+function problemOf({ path, expected, message }: v.BaseIssue<unknown>, input: unknown, names: Names): Problem {
   const keys = path?.map(({ key }) => key as PropertyKey) ?? [];
   if (expected === UNKNOWN_FIELD) {
-    const got = `the unknown field ${formatValue(keys.at(-1))}`;
-    return validationMessage(pathOf(keys.slice(0, -1), names), message, got);
+    return [pathOf(keys.slice(0, -1), names), message, `the unknown field ${formatValue(keys.at(-1))}`];
   }
   // An issue has the value as transformations left it.
   const received = keys.reduce<unknown>(
@@ -216,7 +249,7 @@ function describe({ path, expected, message }: v.BaseIssue<unknown>, input: unkn
   const field = keys.findLast((key) => typeof key === "string");
   const isRedacted = field !== undefined && names.redacted?.includes(field);
   const got = (isRedacted ? formatRedacted : formatValue)(received);
-  return validationMessage(pathOf(keys, names), message, got);
+  return [pathOf(keys, names), message, got];
 }
 
 function pathOf(keys: readonly PropertyKey[], { whole, prefix = "" }: Names): string {

@@ -72,6 +72,17 @@ export const CALL_CASES: readonly ArgumentCase[] = [
     "undefined",
     "true",
   ]),
+  ...(["limit", "window", "windowMs", "burst", "algorithm", "onRedisFailure"] as const).map((field) =>
+    calls(
+      `limiter.check({${field}})`,
+      "policy",
+      ({ limiter }, x) => {
+        const limit = { algorithm: "token-bucket", limit: 1, ...(field !== "windowMs" && { window: "1 m" }) };
+        return limiter.check({ ...limit, [field]: x } as never, "alice");
+      },
+      ["burst", "algorithm", "onRedisFailure"].includes(field) ? UNSET : [],
+    ),
+  ),
   calls("limiter.decide(policy)", "policy", ({ limiter }, x) => limiter.decide(x, "alice")),
   calls("limiter.decide(subject)", "subject", async ({ limiter }, x) =>
     limiter.decide(await limiter.policy("p"), x),

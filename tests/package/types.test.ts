@@ -56,6 +56,9 @@ export const aiChat = onCall(withRateLimit(chat, { limiter, policy: "ai-chat" })
 export const plain = onCall(withRateLimit(async (request) => request.auth?.uid, { limiter, policy: "p" }));
 export const left: Promise<number> = quota.check("p").then(({ remaining }) => remaining);
 export const decision: Promise<Decision> = limiter.enforce("p", "s", { cost: 2 });
+export const inline = limiter.check({ limit: 10, window: "1 m", algorithm: "token-bucket", burst: 20 }, "s");
+// @ts-expect-error -- a limit has a number
+limiter.enforce({ window: "1 m" }, "s");
 interface Cart { readonly uid: string; readonly items: { id: string; count: number }[]; note?: string }
 export const cart = (value: Cart) => sessions.set("id", value, { ttlSeconds: 60 });
 // @ts-expect-error -- JSON has no dates

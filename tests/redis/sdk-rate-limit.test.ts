@@ -14,7 +14,7 @@ import {
   type RedisQuota,
   type RedisQuotaOptions,
 } from "../../functions/src/lib";
-import { testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
+import { connectRedis, testRedisPort, uniquePrefix } from "../harness/test-redis.ts";
 
 const NO_PORT = 1;
 const DAY_MS = 86_400_000;
@@ -96,6 +96,77 @@ describe("the limiter", () => {
       details: { reason: "redis-unavailable", source: "closed" },
     });
     expect(await limiter.enforce("open", "all")).toMatchObject({ allowed: true, source: "open" });
+  });
+});
+
+describe("a limit in place of a policy", () => {
+  const ALGORITHMS = ["fixed-window", "sliding-window", "token-bucket"] as const;
+
+  test.each(ALGORITHMS)("is shared by all clients, exactly (%s)", async (algorithm) => {
+    const keyPrefix = uniquePrefix();
+    const clients = [create(testRedisPort(), { keyPrefix }), create(testRedisPort(), { keyPrefix })];
+    const limits = [
+      { algorithm, limit: 10, window: "366 d" },
+      { algorithm, limit: 10, windowMs: 366 * DAY_MS },
+    ];
+    const calls = Array.from({ length: 60 }, (_, i) =>
+      clients[i % 2]!.limiter.check(limits[(i >> 1) % 2]!, "alice"),
+    );
+    const decisions = await Promise.all(calls);
+    expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(10);
+    expect(decisions.every(({ source }) => source === "redis")).toBe(true);
+    // A large batch of many limits and subjects counts each of them.
+    const others = Array.from({ length: 40 }, (_, i) => ({
+      algorithm,
+      limit: 1 + (i % 20),
+      window: "366 d",
+    }));
+    const first = await Promise.all(
+      others.map((limit, i) => clients[0]!.limiter.check(limit, `bob-${i >= 20}`)),
+    );
+    expect(first.map(({ remaining }) => remaining)).toEqual(others.map(({ limit }) => limit - 1));
+  });
+
+  test("leaves no key without a TTL", async () => {
+    const keyPrefix = uniquePrefix();
+    const { limiter } = create(testRedisPort(), { keyPrefix });
+    for (const algorithm of ALGORITHMS) await limiter.check({ algorithm, limit: 10, window: "1 m" }, "alice");
+    await limiter.block({ limit: 10, window: "1 m" }, "bob", Date.now() + 60_000);
+    const redis = connectRedis();
+    try {
+      const keys = await redis.keys(`${keyPrefix}:*:r:*`);
+      expect(keys.sort()).toEqual([
+        expect.stringMatching(/:\{0\}:r:\(fixed-window\/10\/10\/60000\):f60000:[01]$/),
+        expect.stringMatching(/:\{0\}:r:\(sliding-window\/10\/10\/60000\):blocks$/),
+        expect.stringMatching(/:\{0\}:r:\(sliding-window\/10\/10\/60000\):s60000:[01]$/),
+        expect.stringMatching(/:\{0\}:r:\(token-bucket\/10\/10\/60000\):t60000:[01]$/),
+      ]);
+      for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
+    } finally {
+      redis.disconnect();
+    }
+  });
+
+  test("is decided by its onRedisFailure while Redis is unavailable", async () => {
+    const { limiter } = create(NO_PORT);
+    const limit = { limit: 1, window: "1 d" };
+    expect(await limiter.check(limit, "alice")).toMatchObject({ allowed: true, source: "local" });
+    expect(await limiter.check(limit, "alice")).toMatchObject({ allowed: false, source: "local" });
+    const closed = { ...limit, onRedisFailure: "closed" } as const;
+    await expect(limiter.enforce(closed, "alice")).rejects.toMatchObject({
+      code: "unavailable",
+      details: { reason: "redis-unavailable", source: "closed" },
+    });
+    const open = { ...limit, onRedisFailure: "open" } as const;
+    for (let i = 0; i < 2; i++)
+      expect(await limiter.enforce(open, "alice")).toMatchObject({ allowed: true, source: "open" });
+    expect(await limiter.check({ ...open, limit: 0 }, "alice")).toMatchObject({ allowed: false });
+  });
+
+  test("works while the configured policies are invalid", async () => {
+    const { limiter } = create(testRedisPort(), { rateLimitPolicies: [{ name: "p" }] as never });
+    await expect(limiter.check("p", "alice")).rejects.toThrow(/`rateLimitPolicies\[0\]/);
+    expect(await limiter.check({ limit: 1, window: "1 d" }, "alice")).toMatchObject({ allowed: true });
   });
 });
 

@@ -25,6 +25,7 @@ test("a policy gets its defaults: the process itself limits without Redis, a bur
     subnets: undefined,
     limits: {
       policy: "ai-chat",
+      counts: "ai-chat",
       onRedisFailure: "local",
       shape: "f60000",
       blockedUntilMs: 0,

@@ -52,7 +52,10 @@ export function shapeOf({ algorithm, windowMs, spanMs, unitMs }: Limit): string 
 
 /** The limits of one subject under a policy. Objects are compared by identity: alike ones are decided together. */
 export interface SubjectLimits {
+  /** Name in logs and metrics. */
   readonly policy: string;
+  /** Name of the counts. Limits share counts that have the same name and shape. */
+  readonly counts: string;
   /** What decides when Redis cannot: the same limits counted in this process, everything allowed, or nothing. */
   readonly onRedisFailure: "local" | "open" | "closed";
   /** Algorithms and windows: entries of another shape are other entries. */

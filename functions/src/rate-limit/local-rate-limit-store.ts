@@ -69,6 +69,6 @@ export class LocalRateLimitStore implements RateLimitStore {
   }
 }
 
-function keyOf({ policy, shape }: SubjectLimits, subject: string): string {
-  return `${policy}:${shape}:${subject}`;
+function keyOf({ counts, shape }: SubjectLimits, subject: string): string {
+  return `${counts}:${shape}:${subject}`;
 }

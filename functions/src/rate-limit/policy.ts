@@ -46,7 +46,8 @@ const countSchema = v.pipe(v.number(COUNT), v.safeInteger(COUNT), v.minValue(0, 
 
 const MAX_COST = "a whole number, 1 or more";
 
-const limitSchema = v.pipe(
+/** One limit. */
+export const limitSchema = v.pipe(
   onlyFields(
     {
       algorithm: v.picklist(
@@ -144,6 +145,11 @@ const overrideSchema = onlyFields(
 const IPV4_SUBNET = "a prefix length from 8 to 32, for a policy by ip only";
 const IPV6_SUBNET = "a prefix length from 32 to 128, for a policy by ip only";
 
+export const onRedisFailureSchema = v.optional(
+  v.picklist(["local", "open", "closed"], "local, open or closed"),
+  "local",
+);
+
 const NAME = "a name of 1 to 64 letters, digits, hyphens or underscores";
 const LIMITS = "an array of 1 to 8 limits";
 const OVERRIDES = `an array of at most ${MAX_OVERRIDES} overrides`;
@@ -163,7 +169,7 @@ const policySchema = v.pipe(
       ),
       ipv4Subnet: v.optional(prefixLengthSchema(8, 32, IPV4_SUBNET)),
       ipv6Subnet: v.optional(prefixLengthSchema(32, 128, IPV6_SUBNET)),
-      onRedisFailure: v.optional(v.picklist(["local", "open", "closed"], "local, open or closed"), "local"),
+      onRedisFailure: onRedisFailureSchema,
       maxCost: v.optional(v.pipe(v.number(MAX_COST), v.safeInteger(MAX_COST), v.minValue(1, MAX_COST)), 1),
       overrides: v.optional(
         v.pipe(v.array(overrideSchema, OVERRIDES), v.maxLength(MAX_OVERRIDES, OVERRIDES)),
@@ -299,7 +305,7 @@ export function parsePolicies(json: string, source = "policies"): Policy[] {
 export function checkPolicies(input: unknown, source = "policies"): Policy[] {
   const result = parse(policiesSchema, input, { whole: source, prefix: source, redacted: REDACTED });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
-  return result.output.map(compile);
+  return result.output.map(compilePolicy);
 }
 
 /**
@@ -310,7 +316,7 @@ export function checkPolicies(input: unknown, source = "policies"): Policy[] {
 export function checkPolicy(name: string, fields: Readonly<Record<string, unknown>>): Policy {
   const result = parse(policySchema, { ...fields, name }, { whole: "policy", redacted: REDACTED });
   if ("problems" in result) throw new InvalidPolicies(result.problems);
-  return compile(result.output);
+  return compilePolicy(result.output);
 }
 
 const compiledPolicies = new WeakSet<object>();
@@ -325,15 +331,17 @@ type DeepReadonly<T> = { readonly [K in keyof T]: DeepReadonly<T[K]> };
 /** What users write: policies in JSON or as values, before the defaults. */
 export type PolicyInput = DeepReadonly<v.InferInput<typeof policySchema>>;
 
-function compile({
+/** Compiles a checked policy. Its counts are named `counts`: by default as the policy. */
+export function compilePolicy({
   name,
+  counts = name,
   by,
   subnets,
   onRedisFailure,
   maxCost,
   limits,
   overrides,
-}: v.InferOutput<typeof policySchema>): Policy {
+}: v.InferOutput<typeof policySchema> & { readonly counts?: string }): Policy {
   const own = overrides.map((override) => limits.map((each, i) => overridden(each, override.limits?.[i])));
   const spansMs = limits.map((each, i) => spanMs([each, ...own.map((those) => those[i]!)]));
   const compiled = (those: readonly Numbers[], blockedUntilMs: number): SubjectLimits => {
@@ -345,6 +353,7 @@ function compile({
     // Counts go on when a limit changes, and begin anew when what they count does.
     return {
       policy: name,
+      counts,
       onRedisFailure,
       shape: subjectLimits.map(shapeOf).join("+"),
       blockedUntilMs,

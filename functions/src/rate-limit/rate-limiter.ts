@@ -4,9 +4,10 @@ import { RedisUnavailableError } from "../redis/connection";
 import { CALLERS_NAME } from "../validation";
 import type { Decision } from "./decision";
 import { InvalidRateLimitCallError } from "./invalid-call";
+import { InlineLimits, type InlineLimit } from "./inline-limit";
 import { quotaWindowMs, type SubjectLimits } from "./limit-algorithms";
 import { clientIp, type HttpRequest, type Network } from "./ip-address";
-import { countedAs, limitsOf, type InvalidPolicies, type Policy } from "./policy";
+import { countedAs, limitsOf, type Policy } from "./policy";
 import type { PoliciesByName, PolicySource } from "./policy-source";
 import type { RateLimitStore, Referee, SharedRateLimitStore } from "./rate-limit-store";
 import { SUBJECT } from "./subject";
@@ -18,6 +19,9 @@ export interface CheckOptions {
   readonly peek?: boolean;
 }
 
+/** A policy by its name, or a limit in its place. */
+export type PolicyOrLimit = string | InlineLimit;
+
 /** After this time a caller refused by `closed` may try again. */
 const CLOSED_RETRY_AFTER_MS = 1000;
 
@@ -25,8 +29,8 @@ const CLOSED_RETRY_AFTER_MS = 1000;
 const MAX_BLOCK_MS = 366 * 24 * 60 * 60 * 1000;
 
 /**
- * Decides requests by named policies. Every method throws InvalidRateLimitCallError for a policy, subject or cost that
- * cannot be.
+ * Decides requests by named policies or inline limits. Every method throws InvalidArgumentError for an invalid policy,
+ * limit, subject or cost.
  */
 export class RateLimiter {
   /** The store settles the promise that a caller has: one more for each decision would cost a tenth of its time. */
@@ -48,6 +52,8 @@ export class RateLimiter {
     },
   };
 
+  private readonly inlineLimits = new InlineLimits();
+
   constructor(
     private readonly source: PolicySource,
     private readonly shared: SharedRateLimitStore,
@@ -63,32 +69,33 @@ export class RateLimiter {
     return clientIp(request, this.trustedProxies);
   }
 
-  async policy(name: string): Promise<Policy> {
-    const policy = policyNamed(await this.source.policies(), name);
-    if (policy instanceof Error) throw policy;
-    return policy;
+  async policy(policy: PolicyOrLimit): Promise<Policy> {
+    return this.find(policy);
   }
 
   /**
    * Decides one request, and counts it if it is allowed and no peek; a refused request is not counted. When Redis gives
    * no answer the policy's `onRedisFailure` decides: never throws for that.
    */
-  check(policyName: string, subject: string, options?: CheckOptions): Promise<Decision> {
-    const policies = this.source.policies();
+  check(policy: PolicyOrLimit, subject: string, options?: CheckOptions): Promise<Decision> {
+    let found: Policy | Promise<Policy>;
+    try {
+      found = this.find(policy);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     // Nothing is awaited that is at hand: each await costs a decision a tenth of its time.
-    return policies instanceof Map
-      ? this.checkBy(policies, policyName, subject, options)
-      : Promise.resolve(policies).then((known) => this.checkBy(known, policyName, subject, options));
+    return found instanceof Promise
+      ? found.then((policy) => this.decide(policy, subject, options))
+      : this.decide(found, subject, options);
   }
 
-  private checkBy(
-    policies: PoliciesByName,
-    policyName: string,
-    subject: string,
-    options: CheckOptions | undefined,
-  ): Promise<Decision> {
-    const policy = policyNamed(policies, policyName);
-    return policy instanceof Error ? Promise.reject(policy) : this.decide(policy, subject, options);
+  private find(policy: PolicyOrLimit): Policy | Promise<Policy> {
+    if (typeof policy === "object" && policy !== null) return this.inlineLimits.policyOf(policy);
+    const policies = this.source.policies();
+    return policies instanceof Map
+      ? policyNamed(policies, policy)
+      : Promise.resolve(policies).then((known) => policyNamed(known, policy));
   }
 
   /** {@link check} by a policy at hand. */
@@ -112,13 +119,13 @@ export class RateLimiter {
    * @throws RedisUnavailableError if Redis gave no answer; its `outcome` says whether it may have been done.
    */
   async refund(
-    policyName: string,
+    policy: PolicyOrLimit,
     subject: string,
     { cost = 1 }: { readonly cost?: number } = {},
   ): Promise<void> {
-    const policy = await this.policy(policyName);
-    const counted = requireSubject(policy, subject);
-    const limits = limitsOf(policy, counted);
+    const found = await this.find(policy);
+    const counted = requireSubject(found, subject);
+    const limits = limitsOf(found, counted);
     requireCost(limits, cost);
     await this.both((store) => store.refund(limits, counted, cost));
   }
@@ -128,10 +135,10 @@ export class RateLimiter {
    *
    * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
    */
-  async reset(policyName: string, subject: string): Promise<void> {
-    const policy = await this.policy(policyName);
-    const counted = requireSubject(policy, subject);
-    await this.both((store) => store.reset(limitsOf(policy, counted), counted));
+  async reset(policy: PolicyOrLimit, subject: string): Promise<void> {
+    const found = await this.find(policy);
+    const counted = requireSubject(found, subject);
+    await this.both((store) => store.reset(limitsOf(found, counted), counted));
   }
 
   /**
@@ -140,16 +147,16 @@ export class RateLimiter {
    * @param untilMs Unix time in milliseconds, at most 366 days ahead
    * @throws RedisUnavailableError if Redis gave no answer; safe to repeat.
    */
-  async block(policyName: string, subject: string, untilMs: number): Promise<void> {
-    const policy = await this.policy(policyName);
-    const counted = requireSubject(policy, subject);
+  async block(policy: PolicyOrLimit, subject: string, untilMs: number): Promise<void> {
+    const found = await this.find(policy);
+    const counted = requireSubject(found, subject);
     if (!(typeof untilMs === "number" && untilMs >= 0 && untilMs <= this.now() + MAX_BLOCK_MS))
       throw new InvalidRateLimitCallError(
         "untilMs",
         untilMs,
         "a Unix time in milliseconds, at most 366 days ahead",
       );
-    await this.both((store) => store.block(limitsOf(policy, counted), counted, untilMs));
+    await this.both((store) => store.block(limitsOf(found, counted), counted, untilMs));
   }
 
   /** The local counts are changed too, as they may be asked next. */
@@ -159,12 +166,13 @@ export class RateLimiter {
   }
 }
 
-/** The policy, or why there is none. */
-function policyNamed(
-  policies: PoliciesByName,
-  name: string,
-): Policy | InvalidPolicies | InvalidRateLimitCallError {
-  return policies.get(name) ?? new InvalidRateLimitCallError("policy", name, "the name of a policy");
+/** @throws InvalidPolicies, InvalidRateLimitCallError */
+function policyNamed(policies: PoliciesByName, name: string): Policy {
+  const policy = policies.get(name);
+  if (policy instanceof Error) throw policy;
+  if (policy !== undefined) return policy;
+  const expected = typeof name === "string" ? "the name of a policy" : "the name of a policy, or a limit";
+  throw new InvalidRateLimitCallError("policy", name, expected);
 }
 
 /** The name under which a policy counts a subject. */
@@ -175,12 +183,13 @@ function requireSubject({ subnets }: Policy, subject: string): string {
   return countedAs(subject, subnets);
 }
 
-function requireCost({ policy, limits }: SubjectLimits, cost: number): void {
+function requireCost({ policy, counts, limits }: SubjectLimits, cost: number): void {
   if (!Number.isSafeInteger(cost) || cost < 1)
     throw new InvalidRateLimitCallError("cost", cost, "a whole number, 1 or more");
   for (const { capacity } of limits) {
     if (cost > capacity && !limits.some((each) => each.capacity === 0)) {
-      const expected = `at most ${capacity}, the most that the policy ${policy} ever allows at once`;
+      const owner = counts === policy ? `the policy ${policy}` : "the limit";
+      const expected = `at most ${capacity}, the most that ${owner} ever allows at once`;
       throw new InvalidRateLimitCallError("cost", cost, expected);
     }
   }

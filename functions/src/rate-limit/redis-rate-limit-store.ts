@@ -103,7 +103,7 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
   }
 
   async block(limits: SubjectLimits, subject: string, untilMs: number): Promise<void> {
-    const blocks = this.keys.blocks(this.bucketOf(subject), limits.policy);
+    const blocks = this.keys.blocks(this.bucketOf(subject), limits.counts);
     await this.change(limits, subject, () =>
       runScript(this.redis, blockSubject, { blocks, subject, untilMs: Math.ceil(untilMs) }, asNothing),
     );
@@ -212,10 +212,10 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
   }
 
   private keysOf(limits: SubjectLimits, bucket: number): readonly string[] {
-    const { policy } = limits;
+    const { counts } = limits;
     return (this.ofLimits(limits).keys[bucket] ??= [
-      this.keys.blocks(bucket, policy),
-      ...limits.limits.flatMap((each) => this.keys.charges(bucket, policy, shapeOf(each))),
+      this.keys.blocks(bucket, counts),
+      ...limits.limits.flatMap((each) => this.keys.charges(bucket, counts, shapeOf(each))),
     ]);
   }
 
@@ -253,6 +253,6 @@ function asNumbersOf(groups: readonly RequestGroup[], reply: unknown): Buffer {
   return asBytes(numbers, bytes);
 }
 
-function memoryKey({ policy, shape }: SubjectLimits, subject: string): string {
-  return `${policy}:${shape}:${subject}`;
+function memoryKey({ counts, shape }: SubjectLimits, subject: string): string {
+  return `${counts}:${shape}:${subject}`;
 }

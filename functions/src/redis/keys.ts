@@ -101,13 +101,13 @@ export class Keys {
   }
 
   /** Sorted set of the subjects of a bucket that are blocked under a policy, by until when (Unix ms). */
-  blocks(bucket: number, policy: string): string {
-    return `${this.buckets[bucket]!}:r:${policy}:blocks`;
+  blocks(bucket: number, counts: string): string {
+    return `${this.buckets[bucket]!}:r:${counts}:blocks`;
   }
 
   /** Two hashes that take turns to hold what the subjects of a bucket were charged under a limit of a policy. */
-  charges(bucket: number, policy: string, shape: string): [string, string] {
-    const limit = `${this.buckets[bucket]!}:r:${policy}:${shape}`;
+  charges(bucket: number, counts: string, shape: string): [string, string] {
+    const limit = `${this.buckets[bucket]!}:r:${counts}:${shape}`;
     return [`${limit}:0`, `${limit}:1`];
   }
 
