@@ -1,7 +1,7 @@
 import { write } from "firebase-functions/logger";
 
 import { ConfigError, parseConfig, type Config } from "./config/config";
-import { readEnvironment, secretManagerEmulatorHost } from "./config/environment";
+import { environmentProject, readEnvironment, secretManagerEmulatorHost } from "./config/environment";
 import { defaultFirestore } from "./default-firestore";
 import { createLogs, type Logs } from "./observability/logs";
 import { createServices, type Services } from "./services";
@@ -27,7 +27,9 @@ function createContext(): Context {
   const config = readConfig(logs);
   return {
     config,
-    ...createServices(config, () => defaultFirestore(config.database), logs, secretManagerEmulatorHost()),
+    ...createServices(config, () => defaultFirestore(config.database), logs, secretManagerEmulatorHost(), {
+      project: environmentProject(),
+    }),
   };
 }
 

@@ -51,6 +51,7 @@ export { ConfigError } from "./config/config";
 export type { LogSink } from "./observability/logs";
 export { FirestoreUnavailableError } from "./firestore";
 export { IdempotencyKeyReusedError } from "./quota/call-records";
+export { InstallationConflictError } from "./quota/installations";
 export {
   InvalidCostError,
   InvalidIdempotencyKeyError,

@@ -6,6 +6,7 @@ import type { Logs } from "./observability/logs";
 import { Metrics } from "./observability/metrics";
 import { FirestoreProbe } from "./quota/firestore-probe";
 import { FirestoreQuotaStore } from "./quota/firestore-quota-store";
+import { Installations } from "./quota/installations";
 import { missingLimit } from "./quota/quota";
 import { QuotaBackfill } from "./quota/quota-backfill";
 import { QuotaInspector } from "./quota/quota-inspector";
@@ -42,8 +43,19 @@ export interface Services {
   readonly redisProbe: RedisProbe;
   readonly metrics: Metrics;
   readonly sharedCounts: SharedCounts;
+  readonly installations: Installations;
   /** Closes the connection to Redis for good, and ends the listening for policies. */
   close(): void;
+}
+
+/** Where services run. */
+export interface Deployment {
+  /** Id of the project whose Firestore they use, if it is known. */
+  readonly project?: string | undefined;
+  /** Id of its database, if not that of the configuration. */
+  readonly database?: string | undefined;
+  /** Whether an installation is registered in Redis when it counts usage there; a command line's is not. */
+  readonly registers?: boolean;
 }
 
 /**
@@ -56,6 +68,7 @@ export function createServices(
   getFirestore: () => Firestore,
   logs: Logs,
   secretManagerHost?: string,
+  { project, database = config.database, registers = true }: Deployment = {},
 ): Services {
   const firestore = lazily(getFirestore);
   const { quota } = config;
@@ -64,7 +77,14 @@ export function createServices(
   const redis = new RedisServers(config.redis, countCircuit(logs, metrics), secretReader(secretManagerHost));
   const keys = new Keys(config.redis.keyPrefix);
   const sharedCounts = new SharedCounts(redis, keys);
-  const redisQuotas = new RedisQuotaStore(redis, keys, {
+  const installations = new Installations(
+    redis,
+    config.redis.keyPrefix,
+    { project, database, collection: quota.collectionPath },
+    { counts: quota.mode === "redis-primary", registers },
+    (error) => logs.installationConflict(error),
+  );
+  const redisQuotas = new RedisQuotaStore(installations.guard(), keys, {
     ttlSeconds: quota.ttlSeconds,
     missingLimit: missingLimit(quota),
   });
@@ -102,6 +122,7 @@ export function createServices(
     redisProbe: new RedisProbe(redis),
     metrics,
     sharedCounts,
+    installations,
     close() {
       documents?.close();
       redis.close();

@@ -102,6 +102,7 @@ describe("doctor", () => {
       clients: "pass",
       refusals: "pass",
       "AUTH and TLS": "pass",
+      installation: "pass",
       Lua: "pass",
       clock: "pass",
       Firestore: "pass",
@@ -123,7 +124,7 @@ describe("doctor", () => {
       ),
     );
     expect(output).toMatch(/PASS {2}latency +p50 \d+\.\d\d ms, p99 \d+\.\d\d ms of 100 PINGs\n/);
-    expect(output).toMatch(/21 passed, 0 warnings, 0 failed, 4 to check by hand\n$/);
+    expect(output).toMatch(/22 passed, 0 warnings, 0 failed, 4 to check by hand\n$/);
   });
 
   test("says of a misconfigured one what to do about each fault", async () => {

@@ -112,7 +112,11 @@ export class Cli {
     });
     const getFirestore = () => this.firestore(config.database, command);
     const { secretManagerHost } = this.surroundings;
-    const services = createServices(patient(config), getFirestore, logs, secretManagerHost);
+    const { project } = command.optsWithGlobals<GlobalOptions>();
+    const services = createServices(patient(config), getFirestore, logs, secretManagerHost, {
+      project,
+      registers: false,
+    });
     this.opened.push(services);
     return services;
   }

@@ -1,4 +1,5 @@
 import type { ServiceConfig } from "../config/config";
+import { describeInstallation, describeSource } from "../quota/installations";
 import type { Services } from "../services";
 import { attempt, fail, pass, warn, type Finding } from "./finding";
 
@@ -75,6 +76,25 @@ export async function checkRollback({ quotaSync }: Services): Promise<Finding> {
       (error as Error).message,
       "Usage that Firestore lacks, if any, is in Redis: reach it first.",
     );
+  }
+}
+
+/** Checks whether Redis counts usage for other params than these. */
+export async function checkInstallation({ installations }: Services): Promise<Finding> {
+  const check = "installation";
+  const { keyPrefix, source } = installations;
+  const found = `KEY_PREFIX ${keyPrefix}, for ${describeSource(source)}`;
+  try {
+    await installations.confirm();
+    const others = await installations.unsyncedOthers();
+    if (others.length === 0) return pass(check, found);
+    return warn(
+      check,
+      `${found}; Redis also holds unsynced usage of ${others.map(describeInstallation).join(", ")}`,
+      "If you have changed KEY_PREFIX, set it back and run rollback before you change it.",
+    );
+  } catch (error) {
+    return fail(check, (error as Error).message, "See docs/operations.md#installation-conflict.");
   }
 }
 

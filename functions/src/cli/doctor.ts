@@ -9,7 +9,7 @@ import { secretReader } from "../redis/secret-manager";
 import type { Secret } from "../secret";
 import type { Cli } from "./cli";
 import { checkCloud, cloudByHand } from "./doctor-cloud";
-import { checkFallback, checkFirestore, checkRollback } from "./doctor-firestore";
+import { checkFallback, checkFirestore, checkInstallation, checkRollback } from "./doctor-firestore";
 import { attempt, describeFindings, fail, hasFailed, pass, warn, type Finding } from "./finding";
 
 const PINGS = 100;
@@ -148,6 +148,7 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
     ...assessRedis(status, config.quota.mode, config.redis.topology),
     assessAccess(config.redis),
     ...(denied.some((each) => each.startsWith("TIME")) ? [] : [assessClock(await redisProbe.clockAheadMs())]),
+    await checkInstallation(services),
     // Last, because after some replies the connection is made again.
     await checkWrites(config, () => redisProbe.runLua(keys)),
   ];

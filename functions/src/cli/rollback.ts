@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 
 import { PARAM_SPECS } from "../config/param-specs";
+import { describeInstallation, describeSource } from "../quota/installations";
 import type { Cli, GlobalOptions } from "./cli";
 import { setParams } from "./params-file";
 import { flushAll } from "./sync";
@@ -34,20 +35,30 @@ export function addRollback(program: Command, cli: Cli): void {
       const { envFile } = command.optsWithGlobals<GlobalOptions>();
       if (apply && envFile === undefined)
         throw new UsageError("--apply: expected --env-file, the file to write the mode into");
-      const { quotaSync } = cli.services(command);
+      const { quotaSync, installations } = cli.services(command);
       const report = await flushAll(cli, quotaSync, TIME_LIMIT_SECONDS);
       const left = await quotaSync.unsynced();
+      const others = await installations.unsyncedOthers();
       const mode = cli.params(command).MODE || PARAM_SPECS.MODE.default;
       cli.failed = left.pendingProviders > 0;
       const applied = apply === true && mode !== to && report.failed === 0;
       if (applied) setParams(envFile!, { MODE: to });
-      const result = { mode, to, flushed: report.flushed, failed: report.failed, ...left, applied };
+      // In redis-primary, instances can count again.
+      if (left.pendingProviders === 0 && mode !== "redis-primary") await installations.unregister();
+      const { keyPrefix, source } = installations;
+      const { flushed, failed } = report;
+      const result = { keyPrefix, ...source, mode, to, flushed, failed, ...left, others, applied };
       cli.print(command, result, () =>
         [
-          `${report.flushed} providers were brought to Firestore, ${report.failed} failed.`,
+          `KEY_PREFIX is ${keyPrefix}, MODE is ${mode}, for ${describeSource(source)}.`,
+          `${flushed} providers were brought to Firestore, ${failed} failed.`,
           left.pendingProviders === 0
-            ? "Redis holds no usage that Firestore lacks."
+            ? `Under ${keyPrefix}, Redis holds no usage that Firestore lacks.`
             : `${left.pendingProviders} providers still have usage that Firestore lacks; run this again.`,
+          ...others.map(
+            (other) =>
+              `Redis also holds usage of ${describeInstallation(other)}. If you have changed params, run this with the old ones.`,
+          ),
           whatNext(mode, to, applied),
         ].join("\n"),
       );

@@ -22,6 +22,11 @@ export function extensionInstanceId(): string | undefined {
   return env["EXT_INSTANCE_ID"];
 }
 
+/** The project that this process runs in, if the environment names it. */
+export function environmentProject(): string | undefined {
+  return env["GCLOUD_PROJECT"] || env["GOOGLE_CLOUD_PROJECT"] || undefined;
+}
+
 /** The export that this process runs, as Cloud Functions and its emulator name it; none where the CLI lists the functions. */
 export function functionTarget(): string | undefined {
   return env["FUNCTION_TARGET"] || undefined;

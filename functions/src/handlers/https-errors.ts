@@ -3,6 +3,7 @@ import type { HttpsError } from "firebase-functions/v2/https";
 import { ConfigError } from "../config/config";
 import { FirestoreUnavailableError } from "../firestore";
 import { IdempotencyKeyReusedError } from "../quota/call-records";
+import { InstallationConflictError } from "../quota/installations";
 import { InvalidQuotaDocumentError } from "../quota/quota";
 import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
 import type { Decision } from "../rate-limit/decision";
@@ -41,6 +42,12 @@ export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unkno
     return new HttpsError(
       "failed-precondition",
       `Invalid configuration (${names}); the function's log says why.`,
+    );
+  }
+  if (error instanceof InstallationConflictError) {
+    return new HttpsError(
+      "failed-precondition",
+      "Redis counts the usage of another installation; the function's log says why.",
     );
   }
   if (error instanceof InvalidPolicies) {

@@ -83,6 +83,15 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       });
     },
 
+    installationConflict(error: Error): void {
+      summarise({
+        severity: "ERROR",
+        event: "installation_conflict",
+        message: "KEY_PREFIX or the collection was changed while Redis counts usage; quota calls fail.",
+        error: error.message,
+      });
+    },
+
     redisClockAhead(providerId?: string): void {
       summarise({
         severity: "WARNING",

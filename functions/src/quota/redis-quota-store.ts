@@ -1,4 +1,5 @@
 import { asApplyOutcome, type ApplyOutcome } from "../redis/apply-outcome";
+import { anyExists } from "../redis/any-exists";
 import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
 import { applySnapshot, beginFlushes, forgetQuota } from "../redis/lua.generated";
@@ -235,18 +236,8 @@ export class RedisQuotaStore {
   }
 
   /** Whether any provider has usage that Firestore lacks. */
-  async hasDirtyProviders(): Promise<boolean> {
-    const keys = this.keys.allDirty();
-    const commands = this.redis.isCluster ? keys.map((key) => [key]) : [keys];
-    const found = await Promise.allSettled(
-      commands.map((together) =>
-        this.redis.runFor(together[0]!, (redis) => redis.exists(...together).then(asNumber)),
-      ),
-    );
-    // On a cluster one that is found says more than a server without an answer.
-    if (found.some((each) => each.status === "fulfilled" && each.value > 0)) return true;
-    for (const each of found) if (each.status === "rejected") throw each.reason;
-    return false;
+  hasDirtyProviders(): Promise<boolean> {
+    return anyExists(this.redis, this.keys.allDirty());
   }
 
   /** How many providers have usage that Firestore lacks, and for how long the first of them has had it (milliseconds). */

@@ -39,6 +39,9 @@ export function slotOf(key: string): number {
 
 /** Every key name of this product in Redis. */
 export class Keys {
+  /** Pattern of the dirty indexes of all prefixes, for SCAN. */
+  static readonly ANY_DIRTY = "*:{*}:dirty";
+
   private readonly buckets: readonly string[];
 
   constructor(private readonly prefix: string) {
@@ -58,6 +61,11 @@ export class Keys {
   /** The dirty indexes of all buckets. */
   allDirty(): string[] {
     return this.buckets.map((bucket) => `${bucket}:dirty`);
+  }
+
+  /** The prefix of a dirty index. */
+  static prefixOf(dirtyKey: string): string {
+    return dirtyKey.slice(0, dirtyKey.lastIndexOf(":{"));
   }
 
   /** Pattern of the keys of all quotas, for SCAN; others can match it too. */

@@ -1,6 +1,7 @@
+import type { Firestore } from "firebase-admin/firestore";
 import { write } from "firebase-functions/logger";
 
-import { readAppEnvironment, secretManagerEmulatorHost } from "../config/environment";
+import { environmentProject, readAppEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { defaultFirestore } from "../default-firestore";
 import { createLogs } from "../observability/logs";
 import { createServices, type Services } from "../services";
@@ -41,7 +42,10 @@ function createRedisQuota(options: RedisQuotaOptions | undefined, loadHttps: Loa
   const make = () => {
     const config = parseOptions(settings, readAppEnvironment());
     const getFirestore = () => firestore ?? defaultFirestore(config.database);
-    return createServices(config, getFirestore, createLogs(log ?? write), secretManagerEmulatorHost());
+    return createServices(config, getFirestore, createLogs(log ?? write), secretManagerEmulatorHost(), {
+      project: firestore ? projectOf(firestore) : environmentProject(),
+      database: firestore?.databaseId,
+    });
   };
   const services = () => (made ??= make());
   return {
@@ -51,4 +55,13 @@ function createRedisQuota(options: RedisQuotaOptions | undefined, loadHttps: Loa
       made = undefined;
     },
   };
+}
+
+/** The project of a client; undefined for one that learns it with its first request. */
+function projectOf(firestore: Firestore): string | undefined {
+  try {
+    return (firestore as { readonly projectId?: string }).projectId;
+  } catch {
+    return undefined;
+  }
 }
