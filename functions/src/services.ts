@@ -90,7 +90,7 @@ export function createServices(
   });
   const firestoreQuotas = new FirestoreQuotaStore(firestore, quota.collectionPath, quota);
   const quotaSync = new QuotaSync(redisQuotas, firestoreQuotas, logs);
-  const redisSessions = new RedisSessionStore(redis, keys, config.session);
+  const redisSessions = new RedisSessionStore(redis, keys, config.session, logs);
   const firestoreSessions = new FirestoreSessionStore(firestore, config.session, logs);
   const { policies, policyCollection } = config.rateLimit;
   const areInvalid = policies instanceof ConfigError;

@@ -10,6 +10,7 @@ import { SharedCounts } from "../../functions/src/redis/shared-counts";
 import { RedisSessionStore } from "../../functions/src/session/redis-session-store";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { assembleQuotaParts } from "../harness/quota-parts.ts";
+import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectCluster, connectMasters } from "../harness/test-cluster.ts";
 import { uniquePrefix } from "../harness/test-redis.ts";
 import { waitFor } from "../harness/wait-for.ts";
@@ -167,7 +168,7 @@ test("a sample walks over all masters, and goes on where the last ended", async 
 });
 
 test("sessions of all buckets are read together", async () => {
-  const store = new RedisSessionStore(cluster, keys, { ttlSeconds: 3600 });
+  const store = new RedisSessionStore(cluster, keys, { ttlSeconds: 3600 }, recordLogs().logs);
   await Promise.all(IDS.map((id) => store.write(id, { id }, 60_000)));
   const entries = await Promise.all(IDS.map((id) => store.read(id)));
   expect(entries).toEqual(IDS.map((id) => ({ kind: "session", data: { id }, storedVersion: undefined })));

@@ -29,7 +29,7 @@ export function assembleSessionParts({
   const { collection, keys } = beside;
   const options = { collectionPath: collection.id, ttlSeconds: 3600, mode };
   const recorded = recordLogs();
-  const redisStore = new RedisSessionStore(redis, keys, options);
+  const redisStore = new RedisSessionStore(redis, keys, options, recorded.logs);
   const firestoreStore = new FirestoreSessionStore(
     () => firestore,
     options,

@@ -5,6 +5,7 @@ import { Keys } from "../../functions/src/redis/keys";
 import { RedisSessionStore, type SnapshotOrigin } from "../../functions/src/session/redis-session-store";
 import type { SessionSnapshot } from "../../functions/src/session/session";
 import { connectPatiently } from "../harness/patience.ts";
+import { recordLogs } from "../harness/recorded-logs.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const TTL_SECONDS = 3600;
@@ -14,6 +15,7 @@ const DESTROYED_MS = TTL_MS + 60_000;
 let redis: Redis;
 let connection: RedisConnection;
 let keys: Keys;
+let recorded: ReturnType<typeof recordLogs>;
 let store: RedisSessionStore;
 
 beforeAll(() => {
@@ -23,7 +25,8 @@ beforeAll(() => {
 
 beforeEach(() => {
   keys = new Keys(uniquePrefix());
-  store = new RedisSessionStore(connection, keys, { ttlSeconds: TTL_SECONDS });
+  recorded = recordLogs();
+  store = new RedisSessionStore(connection, keys, { ttlSeconds: TTL_SECONDS }, recorded.logs);
 });
 
 afterAll(() => {
@@ -54,6 +57,24 @@ describe("snapshots", () => {
     expect(await leftMs()).toBeGreaterThan(TTL_MS - 1000);
     expect(await leftMs()).toBeLessThanOrEqual(TTL_MS);
   });
+
+  test.each(['{"version":', "5", "null", "[]"])(
+    "an entry whose JSON is %s counts as none, is logged without its id, and leaves others alone",
+    async (json) => {
+      const header = Buffer.alloc(16);
+      header.writeDoubleLE(T0);
+      await redis.set(keys.session("s1"), Buffer.concat([header, Buffer.from(json)]), "PX", TTL_MS);
+      await store.write("s2", { a: 1 }, TTL_MS);
+      const [broken, other] = await Promise.all([store.read("s1"), store.read("s2")]);
+      expect(broken).toEqual({ kind: "miss" });
+      expect(other).toMatchObject({ kind: "session", data: { a: 1 } });
+      expect(await store.touch("s1", TTL_MS)).toEqual({ kind: "miss" });
+      expect(recorded.events()).toEqual(["session_entry_invalid"]);
+      expect(JSON.stringify(recorded.entries)).not.toContain('"s1"');
+      expect(await store.write("s1", { a: 2 }, TTL_MS)).toBe(true);
+      expect(await dataOf()).toEqual({ a: 2 });
+    },
+  );
 
   test("any text comes back as it was", async () => {
     const data = { text: 'é\u0000"\u2028😀', list: [1, null, { a: -1.5 }] };

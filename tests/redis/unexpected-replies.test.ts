@@ -67,7 +67,7 @@ test("a server that is no Redis is never asked for anything: Firestore decides",
 function usesOf(redis: RedisConnection): Record<string, () => Promise<unknown>> {
   const { redisStore } = assembleQuotaParts({ firestore: target.db, redis });
   const keys = new Keys(uniquePrefix());
-  const sessions = new RedisSessionStore(redis, keys, { ttlSeconds: 60 });
+  const sessions = new RedisSessionStore(redis, keys, { ttlSeconds: 60 }, recordLogs().logs);
   const rateLimits = new RedisRateLimitStore(redis, keys);
   const limit = { algorithm: "fixed-window", limit: 1, window: "1 d" } as const;
   const [one, two] = checkPolicies([

@@ -185,6 +185,15 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       });
     },
 
+    sessionEntryInvalid(sessionId: string): void {
+      summarise({
+        severity: "ERROR",
+        event: "session_entry_invalid",
+        message: "A session in Redis cannot be read, and counts as none.",
+        sessionIdSha256: createHash("sha256").update(sessionId).digest("hex"),
+      });
+    },
+
     sessionMirrored(outcome: string, lagMs: number): void {
       write({
         severity: "DEBUG",

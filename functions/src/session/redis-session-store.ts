@@ -1,3 +1,4 @@
+import type { Logs } from "../observability/logs";
 import { asApplyOutcome, type ApplyOutcome } from "../redis/apply-outcome";
 import { Batcher } from "../redis/batcher";
 import type { Keys } from "../redis/keys";
@@ -7,7 +8,7 @@ import { asList, asNumber, asOneOf, asText, asValues } from "../redis/reply";
 import { runScript } from "../redis/script";
 import { destroyedForMs, type SessionSnapshot, type UnstoredSession } from "./session";
 import type { SessionData } from "./session-data";
-import { DESTROYED, NOT_STORED, parseStoredSession } from "./stored-session";
+import { DESTROYED, NOT_STORED, parseStoredData, parseStoredSession } from "./stored-session";
 
 /**
  * What Redis knows of a session: what it holds, and the version if Firestore holds the same; that there is none; that it
@@ -38,7 +39,7 @@ const BATCH = 16;
  */
 const ABSENT_MS = 120_000;
 
-/** Sessions in Redis. Every method throws RedisUnavailableError when Redis gives no answer. */
+/** Sessions in Redis. An entry that cannot be read counts as none, and is logged. Every method throws RedisUnavailableError when Redis gives no answer. */
 export class RedisSessionStore {
   private readonly reads: Batcher<string, SessionEntry>;
 
@@ -46,6 +47,7 @@ export class RedisSessionStore {
     private readonly redis: RedisServers,
     private readonly keys: Keys,
     private readonly options: { readonly ttlSeconds: number },
+    private readonly logs: Logs,
   ) {
     const bucketOf = redis.isCluster ? (id: string) => keys.bucketOf(id) : undefined;
     this.reads = new Batcher((ids) => this.readMany(ids), BATCH, bucketOf);
@@ -95,7 +97,9 @@ export class RedisSessionStore {
   /** Prolongs the life of a session to so many milliseconds from now; never shortens it. */
   touch(sessionId: string, ttlMs: number): Promise<TouchOutcome> {
     const entry = this.keys.session(sessionId);
-    return runScript(this.redis, touchSession, { entry, ttlMs }, toTouchOutcome);
+    return runScript(this.redis, touchSession, { entry, ttlMs }, (reply) =>
+      this.readable<TouchOutcome>(sessionId, () => toTouchOutcome(reply)),
+    );
   }
 
   /** Destroys a session that Redis alone holds. */
@@ -110,18 +114,32 @@ export class RedisSessionStore {
     const entries = await this.redis.runFor(keys[0]!, (redis) =>
       redis.mgetBuffer(...keys).then((reply) => asValues(reply, keys.length)),
     );
-    return entries.map((buffer): SessionEntry => {
-      const entry = parseStoredSession(buffer);
-      if (entry === undefined) return { kind: "miss" };
-      const { data, storedUntilMs, version } = entry;
-      if (data === undefined) return { kind: storedUntilMs === DESTROYED ? "destroyed" : "absent" };
-      return { kind: "session", data, storedVersion: storedUntilMs === NOT_STORED ? undefined : version };
-    });
+    return entries.map((entry, i) =>
+      this.readable<SessionEntry>(sessionIds[i]!, () => toSessionEntry(entry)),
+    );
+  }
+
+  private readable<T>(sessionId: string, parse: () => T): T | { readonly kind: "miss" } {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.logs.sessionEntryInvalid(sessionId);
+      return { kind: "miss" };
+    }
   }
 
   private get destroyedMs(): number {
     return destroyedForMs(this.options.ttlSeconds);
   }
+}
+
+function toSessionEntry(buffer: Buffer | null): SessionEntry {
+  const entry = parseStoredSession(buffer);
+  if (entry === undefined) return { kind: "miss" };
+  const { data, storedUntilMs, version } = entry;
+  if (data === undefined) return { kind: storedUntilMs === DESTROYED ? "destroyed" : "absent" };
+  return { kind: "session", data, storedVersion: storedUntilMs === NOT_STORED ? undefined : version };
 }
 
 function toTouchOutcome(reply: unknown): TouchOutcome {
@@ -130,7 +148,6 @@ function toTouchOutcome(reply: unknown): TouchOutcome {
   if (asNumber(fields[0]) === 0) return { kind: "none" };
   const [, storedMs, version, text] = asList(reply, 4);
   const json = asText(text);
-  const unstored =
-    json === "" ? undefined : { data: JSON.parse(json) as SessionData, version: asNumber(version) };
+  const unstored = json === "" ? undefined : { data: parseStoredData(json), version: asNumber(version) };
   return { kind: "touched", storedMs: asNumber(storedMs), unstored };
 }

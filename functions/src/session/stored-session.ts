@@ -1,3 +1,4 @@
+import { isMap } from "../validation";
 import type { SessionData } from "./session-data";
 
 /**
@@ -21,15 +22,27 @@ export const DESTROYED = -1;
 
 const HEADER_BYTES = 16;
 
-/** Reads an entry; undefined if there is none, or something else under its key. */
+/**
+ * Reads an entry; undefined if there is none, or something else under its key.
+ *
+ * @throws SyntaxError
+ */
 export function parseStoredSession(entry: Buffer | null): StoredSession | undefined {
   if (entry === null || entry.length < HEADER_BYTES) return undefined;
   return {
     version: entry.readDoubleLE(0),
     storedUntilMs: entry.readDoubleLE(8),
-    data:
-      entry.length > HEADER_BYTES
-        ? (JSON.parse(entry.toString("utf8", HEADER_BYTES)) as SessionData)
-        : undefined,
+    data: entry.length > HEADER_BYTES ? parseStoredData(entry.toString("utf8", HEADER_BYTES)) : undefined,
   };
+}
+
+/**
+ * Reads the JSON of an entry.
+ *
+ * @throws SyntaxError
+ */
+export function parseStoredData(json: string): SessionData {
+  const data: unknown = JSON.parse(json);
+  if (!isMap(data)) throw new SyntaxError("The JSON holds no object.");
+  return data as SessionData;
 }
