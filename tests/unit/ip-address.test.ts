@@ -1,4 +1,4 @@
-import { clientIp, networkOf, parseNetworks } from "../../functions/src/rate-limit/ip-address";
+import { clientIp, networkOf, parseNetworks, type Network } from "../../functions/src/rate-limit/ip-address";
 
 const DEFAULT = { ipv4: 32, ipv6: 64 };
 
@@ -26,6 +26,8 @@ describe("the network that an address counts for", () => {
     expect(networkOf("192.0.2.200", { ipv4: 24, ipv6: 64 })).toBe("192.0.2.0/24");
     expect(networkOf("2001:db8:1:2ff::1", { ipv4: 32, ipv6: 56 })).toBe("2001:db8:1:200::/56");
     expect(networkOf("2001:DB8:1:2::1", { ipv4: 32, ipv6: 128 })).toBe("2001:db8:1:2::1");
+    expect(networkOf("::ffff:192.0.2.0/120", { ipv4: 24, ipv6: 64 })).toBe("192.0.2.0/24");
+    expect(networkOf("::ffff:192.0.2.0/24", { ipv4: 24, ipv6: 64 })).toBeUndefined();
   });
 
   test.each([
@@ -81,11 +83,26 @@ describe("the client's address", () => {
   });
 });
 
+const textOf = ([address, length]: Network) => `${address.toString()}/${length}`;
+
+test("a network of IPv4-mapped addresses is one of IPv4", () => {
+  const { networks, invalid } = parseNetworks(
+    "::ffff:10.0.0.1, ::ffff:10.1.2.3/104,::FFFF:C000:0201/120, ::ffff:0:0/96, ::ffff:10.0.0.0/95, ::ffff:10.0.0.0/129",
+  );
+  expect(networks.map(textOf)).toEqual(["10.0.0.1/32", "10.0.0.0/8", "192.0.2.0/24", "0.0.0.0/0"]);
+  expect(invalid).toEqual(["::ffff:10.0.0.0/95", "::ffff:10.0.0.0/129"]);
+  const { networks: mapped } = parseNetworks("::ffff:203.0.113.0/120");
+  for (const peer of ["203.0.113.80", "::ffff:203.0.113.80"])
+    expect(
+      clientIp({ headers: { "x-forwarded-for": "192.0.2.9" }, socket: { remoteAddress: peer } }, mapped),
+    ).toBe("192.0.2.9");
+});
+
 test("networks that are none are listed", () => {
   expect(parseNetworks(" ,").networks).toEqual([]);
   const { networks, invalid } = parseNetworks(
     "10.0.0.0/8, 10.0.0.0/33, ::/129, a.b, 1.2.3.4/8/9, 10.0.0.0/, 0x7f.1",
   );
-  expect(networks.map(([address, length]) => `${address.toString()}/${length}`)).toEqual(["10.0.0.0/8"]);
+  expect(networks.map(textOf)).toEqual(["10.0.0.0/8"]);
   expect(invalid).toEqual(["10.0.0.0/33", "::/129", "a.b", "1.2.3.4/8/9", "10.0.0.0/", "0x7f.1"]);
 });

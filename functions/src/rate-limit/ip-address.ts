@@ -1,4 +1,4 @@
-import { isIP, isIPv4 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 
 import ipaddr from "ipaddr.js";
 
@@ -28,11 +28,10 @@ const WITH_PORT = /^(?:\[([^\]]*)\](?::\d+)?|(\d+(?:\.\d+){3}):\d+)$/;
 export function networkOf(text: string, lengths: SubnetLengths): string | undefined {
   // The usual case, which needs no parsing: net.isIPv4 accepts only the canonical spelling.
   if (lengths.ipv4 === BITS.ipv4 && isIPv4(text)) return text;
-  const [withoutLength, givenLength] = text.split("/");
-  const address = parseAddress(withoutLength!);
+  const [address, givenLength] = text.includes("/") ? (parseNetwork(text) ?? []) : [parseAddress(text)];
   if (address === undefined) return undefined;
   const length = lengths[address.kind()];
-  if (givenLength !== undefined && givenLength !== String(length)) return undefined;
+  if (givenLength !== undefined && givenLength !== length) return undefined;
   if (length === BITS[address.kind()]) return address.toString();
   return `${masked(address, length).toString()}/${length}`;
 }
@@ -54,14 +53,17 @@ export function parseNetworks(list: string): { readonly networks: Network[]; rea
   return { networks, invalid };
 }
 
+/** A network of IPv4-mapped IPv6 addresses is one of IPv4; a prefix that is too short for that is an error. */
 function parseNetwork(text: string): Network | undefined {
-  const [address, length, ...rest] = text.split("/");
-  if (isIP(address!) === 0 || address!.includes("%") || rest.length > 0) return undefined;
-  const parsed = ipaddr.parse(address!);
-  const bits = BITS[parsed.kind()];
-  if (length === undefined) return [parsed, bits];
-  if (!/^\d{1,3}$/.test(length) || Number(length) > bits) return undefined;
-  return [masked(parsed, Number(length)), Number(length)];
+  const [written, length, ...rest] = text.split("/");
+  const address = written!.includes("%") ? undefined : parseAddress(written!);
+  if (address === undefined || isIP(written!) === 0 || rest.length > 0) return undefined;
+  const bits = BITS[address.kind()];
+  if (length === undefined) return [address, bits];
+  const mappedBits = isIPv6(written!) ? BITS.ipv6 - bits : 0;
+  const prefixLength = Number(length) - mappedBits;
+  if (!/^\d{1,3}$/.test(length) || prefixLength < 0 || prefixLength > bits) return undefined;
+  return [masked(address, prefixLength), prefixLength];
 }
 
 /** The parts of an HTTP request that show where it comes from. */
