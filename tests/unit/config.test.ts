@@ -85,7 +85,7 @@ test("host, port, password and certificate may be secrets, by default in their n
     REDIS_PORT: "projects/123/secrets/redis-port/versions/7",
     REDIS_AUTH_SECRET: "projects/example.com:p/secrets/auth/versions/latest",
     REDIS_TLS: "true",
-    REDIS_CA_SECRET: " projects/p/secrets/ca ",
+    REDIS_CA_SECRET: "projects/p/secrets/ca",
   });
   expect(redis).toMatchObject({
     host: { param: "REDIS_HOST", version: "projects/p/secrets/REDIS_HOST/versions/latest" },

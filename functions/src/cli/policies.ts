@@ -126,7 +126,7 @@ export function addPolicies(program: Command, cli: Cli): void {
 async function read(command: Command, cli: Cli, file: string | undefined): Promise<FoundPolicies> {
   if (file !== undefined) return found(file, readTextFile(file, "file").replace(/^\uFEFF/, ""));
   const params = cli.params(command);
-  const configured = found("RATE_LIMIT_POLICIES", params.RATE_LIMIT_POLICIES?.trim() || "[]");
+  const configured = found("RATE_LIMIT_POLICIES", params.RATE_LIMIT_POLICIES || "[]");
   const { database, policyCollection } = parsePolicyLocation(params);
   if (policyCollection === undefined) return configured;
 

@@ -1,8 +1,6 @@
-import { MAX_QUOTA } from "../quota/quota";
 import { parseNetworks, type Network } from "../rate-limit/ip-address";
 import { checkPolicies, InvalidPolicies, parsePolicies, type Policy } from "../rate-limit/policy";
 import type { Secret } from "../secret";
-import { MAX_SESSION_TTL_SECONDS } from "../session/session";
 import { formatRedacted, formatValue, validationMessage } from "../validation";
 import { PARAM_SPECS, type ParamName, type ParamSpec, type ParamValues } from "./param-specs";
 
@@ -141,7 +139,7 @@ interface ParamReader {
   nameOf(param: ParamName): string;
   readonly policies: unknown;
   text(param: ParamName): string;
-  integer(param: ParamName, min: number, max: number): number;
+  integer(param: ParamName): number;
   /** The secret that a param names, if it names one. */
   secret(param: ParamName): Secret | undefined;
   report(param: ParamName, expected: string, got: string): void;
@@ -177,7 +175,7 @@ function parse<T>({ values, names, mistyped, policies }: ParamSource, read: (par
       report(param, expectedOf(spec), (spec.hidden ? formatRedacted : formatValue)(mistyped.get(param)));
       return "";
     }
-    const value = values[param]?.trim() || spec.default;
+    const value = values[param] || spec.default;
     if (value === undefined) {
       if (spec.required) report(param, spec.expected, NO_VALUE);
       return "";
@@ -189,18 +187,11 @@ function parse<T>({ values, names, mistyped, policies }: ParamSource, read: (par
     return value;
   };
 
-  const integer = (param: ParamName, min: number, max: number): number => {
-    const value = text(param);
-    const number = Number(value);
-    const alreadyReported = problems.some((problem) => problem.param === nameOf(param));
-    if (!alreadyReported && !(Number.isSafeInteger(number) && number >= min && number <= max)) {
-      report(param, expectedOf(PARAM_SPECS[param]), formatValue(value));
-    }
-    return number;
-  };
+  // The pattern of each has the range.
+  const integer = (param: ParamName) => Number(text(param));
 
   const secret = (param: ParamName): Secret | undefined => {
-    if (!SECRET_NAME.test(values[param]?.trim() ?? "")) return undefined;
+    if (!SECRET_NAME.test(values[param] ?? "")) return undefined;
     const value = text(param);
     return {
       param: nameOf(param),
@@ -247,22 +238,22 @@ function readServices(param: ParamReader): ServiceConfig {
     database,
     redis: {
       ...readServer(param),
-      timeoutMs: integer("REDIS_TIMEOUT_MS", 10, 2000),
+      timeoutMs: integer("REDIS_TIMEOUT_MS"),
       keyPrefix: text("KEY_PREFIX"),
     },
     quota: {
       collectionPath: text("QUOTA_COLLECTION_PATH"),
       usedField,
       limitField,
-      defaultLimit: integer("QUOTA_DEFAULT_LIMIT", 0, MAX_QUOTA),
-      ttlSeconds: integer("QUOTA_TTL_SECONDS", 120, 2_592_000),
+      defaultLimit: integer("QUOTA_DEFAULT_LIMIT"),
+      ttlSeconds: integer("QUOTA_TTL_SECONDS"),
       missingProvider: text("MISSING_PROVIDER") as Config["quota"]["missingProvider"],
       onChange: text("ON_CHANGE") as Config["quota"]["onChange"],
       mode: text("MODE") as Config["quota"]["mode"],
     },
     session: {
       collectionPath: sessionCollectionPath,
-      ttlSeconds: integer("SESSION_TTL_SECONDS", 60, MAX_SESSION_TTL_SECONDS),
+      ttlSeconds: integer("SESSION_TTL_SECONDS"),
       mode: text("MODE") as Config["session"]["mode"],
     },
     rateLimit: {
@@ -281,7 +272,7 @@ function readServer({ text, integer, secret, report, nameOf }: ParamReader) {
   };
   const server = {
     host: secret("REDIS_HOST") ?? text("REDIS_HOST"),
-    port: secret("REDIS_PORT") ?? integer("REDIS_PORT", 1, 65_535),
+    port: secret("REDIS_PORT") ?? integer("REDIS_PORT"),
     topology: text("REDIS_TOPOLOGY") as Config["redis"]["topology"],
     password: optional("REDIS_AUTH_SECRET"),
     tls: text("REDIS_TLS") === "true",
@@ -317,7 +308,8 @@ function readPolicies({ text, reportAll, nameOf, policies }: ParamReader): reado
 const RESERVED_CLAIMS = "acr amr at_hash aud auth_time azp c_hash cnf exp firebase iat iss jti nbf nonce sub";
 const USER_CLAIMS =
   "email email_verified name phone_number phone_number_verified picture provider_id uid user_id";
-const FIREBASE_CLAIMS = `${RESERVED_CLAIMS} ${USER_CLAIMS}`.split(" ");
+/** The names that ADMIN_CLAIM may not have. */
+export const FIREBASE_CLAIMS: readonly string[] = `${RESERVED_CLAIMS} ${USER_CLAIMS}`.split(" ");
 
 function readDeployment({ text, report }: ParamReader): Omit<Config, keyof ServiceConfig> {
   const location = text("LOCATION");

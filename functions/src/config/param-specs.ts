@@ -1,3 +1,5 @@
+import { HOST, PORT } from "../server-address";
+
 /** What one param accepts. `expected` are its values, as they follow "Expected `PARAM` to be"; one that is not required may be empty. */
 export interface ParamSpec {
   /** What a form, or the CLI where it asks, calls the param. */
@@ -5,6 +7,7 @@ export interface ParamSpec {
   /** What the CLI says about the param, where extension.yaml does not say it. */
   readonly description?: string;
   readonly default?: string;
+  /** What the form and the functions both check a value with. */
   readonly pattern?: RegExp;
   readonly options?: readonly string[];
   readonly required: boolean;
@@ -14,6 +17,7 @@ export interface ParamSpec {
 }
 
 const COLLECTION_PATH = /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/;
+const SECRET = String.raw`projects/[^/\s]+/secrets/[A-Za-z0-9_-]+(/versions/[A-Za-z0-9_-]+)?`;
 const ANYTHING = /^/;
 const FIELD_PATH = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
@@ -54,8 +58,7 @@ export const EXTENSION_PARAM_SPECS = {
   },
   REDIS_HOST: {
     label: "Redis host",
-    pattern:
-      /^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
+    pattern: new RegExp(`^(${HOST}|${SECRET})$`),
     required: true,
     expected: "a host name or an IP address, without a scheme or a port, or projects/PROJECT/secrets/SECRET",
     hidden: /@/,
@@ -63,7 +66,7 @@ export const EXTENSION_PARAM_SPECS = {
   REDIS_PORT: {
     label: "Redis port",
     default: "6379",
-    pattern: /^([0-9]{1,5}|projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?)$/,
+    pattern: new RegExp(`^(${PORT}|${SECRET})$`),
     required: true,
     expected: "a port number from 1 to 65535, or projects/PROJECT/secrets/SECRET",
   },
@@ -76,7 +79,7 @@ export const EXTENSION_PARAM_SPECS = {
   },
   REDIS_AUTH_SECRET: {
     label: "Secret with the Redis password",
-    pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
+    pattern: new RegExp(`^${SECRET}$`),
     required: false,
     expected: "projects/PROJECT/secrets/SECRET with the password in it",
     hidden: ANYTHING,
@@ -90,7 +93,7 @@ export const EXTENSION_PARAM_SPECS = {
   },
   REDIS_CA_SECRET: {
     label: "Secret with the certificate of Redis's authority",
-    pattern: /^projects\/[^/\s]+\/secrets\/[A-Za-z0-9_-]+(\/versions\/[A-Za-z0-9_-]+)?$/,
+    pattern: new RegExp(`^${SECRET}$`),
     required: false,
     expected: "projects/PROJECT/secrets/SECRET with the certificate in it",
     hidden: ANYTHING,
@@ -160,7 +163,8 @@ export const EXTENSION_PARAM_SPECS = {
   QUOTA_TTL_SECONDS: {
     label: "Life of a mirrored quota (seconds)",
     default: "300",
-    pattern: /^[0-9]{3,7}$/,
+    pattern:
+      /^(1[2-9][0-9]|[2-9][0-9]{2}|[1-9][0-9]{3,5}|1[0-9]{6}|2[0-4][0-9]{5}|25[0-8][0-9]{4}|259[01][0-9]{3}|2592000)$/,
     required: true,
     expected: "a number of seconds from 120 to 2592000",
   },
@@ -174,7 +178,7 @@ export const EXTENSION_PARAM_SPECS = {
   SESSION_COLLECTION_PATH: {
     label: "Session collection",
     default: "redisQuotaSessions",
-    pattern: /^[^/{}\s]+(\/[^/{}\s]+\/[^/{}\s]+)*$/,
+    pattern: COLLECTION_PATH,
     required: true,
     expected:
       "the path of a collection, such as redisQuotaSessions or tenants/acme/sessions, without wildcards",
@@ -182,7 +186,8 @@ export const EXTENSION_PARAM_SPECS = {
   SESSION_TTL_SECONDS: {
     label: "Life of a session (seconds)",
     default: "3600",
-    pattern: /^[0-9]{2,7}$/,
+    pattern:
+      /^([6-9][0-9]|[1-9][0-9]{2,5}|1[0-9]{6}|2[0-4][0-9]{5}|25[0-8][0-9]{4}|259[01][0-9]{3}|2592000)$/,
     required: true,
     expected: "a number of seconds from 60 to 2592000",
   },
@@ -241,7 +246,7 @@ export const EXTENSION_PARAM_SPECS = {
   REDIS_TIMEOUT_MS: {
     label: "Time limit of a Redis operation (milliseconds)",
     default: "100",
-    pattern: /^[0-9]{2,4}$/,
+    pattern: /^([1-9][0-9]{1,2}|1[0-9]{3}|2000)$/,
     required: true,
     expected: "a number of milliseconds from 10 to 2000",
   },

@@ -1,6 +1,7 @@
 import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 
 import type { Secret } from "../secret";
+import { HOST, PORT } from "../server-address";
 import type { ReadSecrets } from "./secret-manager";
 
 /** Where Redis is and how it is opened, as configured: values, and secrets that hold values. */
@@ -137,16 +138,17 @@ export class Credentials {
     };
     const { host, port, tls = false, password, ca } = this.settings;
     return {
-      host: typeof host === "string" ? host : valueOf(host, "a host name or an IP address", HOST),
-      port: typeof port === "number" ? port : Number(valueOf(port, "a port number from 1 to 65535", PORT)),
+      host: typeof host === "string" ? host : valueOf(host, "a host name or an IP address", WHOLE_HOST),
+      port:
+        typeof port === "number" ? port : Number(valueOf(port, "a port number from 1 to 65535", WHOLE_PORT)),
       ...(password && { password: valueOf(password, "one line of text, the password", ONE_LINE) }),
       ...(tls && { tls: ca ? trustOnly(valueOf(ca, "a PEM certificate", PEM)) : {} }),
     };
   }
 }
 
-const HOST = /^[\w.:-]+$/;
-const PORT = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/;
+const WHOLE_HOST = new RegExp(`^(${HOST})$`);
+const WHOLE_PORT = new RegExp(`^(${PORT})$`);
 const ONE_LINE = /^.+$/;
 const PEM = /^-----BEGIN CERTIFICATE-----$/m;
 

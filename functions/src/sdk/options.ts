@@ -165,7 +165,7 @@ export function parseOptions(
     const own = `REDIS_QUOTA_${param}`;
     const name = isAddress && !hasOwnHost && !environment?.[own] ? param : own;
     names[param] = environment === undefined ? setting : name;
-    const inEnvironment = environment?.[name];
+    const inEnvironment = environment?.[name]?.trim();
     if (inEnvironment !== undefined) values[param] = inEnvironment;
   }
   return readServiceConfig({ values, names, mistyped, policies: settings.rateLimitPolicies });
