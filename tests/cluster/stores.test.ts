@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { Counters } from "../../functions/src/observability/counters";
 import { checkPolicies } from "../../functions/src/rate-limit/policy";
 import { RedisRateLimitStore } from "../../functions/src/rate-limit/redis-rate-limit-store";
+import { Installations, InstallationConflictError } from "../../functions/src/quota/installations";
 import { RedisQuotaStore } from "../../functions/src/quota/redis-quota-store";
 import type { RedisCluster } from "../../functions/src/redis/cluster";
 import { Keys } from "../../functions/src/redis/keys";
@@ -192,6 +193,40 @@ test("what several processes have counted adds up, whichever masters have the ho
   } finally {
     other.cluster.close();
   }
+});
+
+test("installations are seen on all masters, and a changed key prefix is refused", async () => {
+  const source = { database: "(default)", collection: uniquePrefix() };
+  const create = (keyPrefix: string, collection = source.collection) =>
+    new Installations(
+      cluster,
+      keyPrefix,
+      { ...source, collection },
+      { counts: true, registers: true },
+      () => undefined,
+    );
+  const [prefix, unregistered] = [uniquePrefix(), uniquePrefix()];
+  await create(prefix).confirm();
+  for (const keyPrefix of [prefix, unregistered]) {
+    const dirty = new Keys(keyPrefix).dirty("ada");
+    await cluster.runFor(dirty, (redis) => redis.zadd(dirty, 1, "ada"));
+  }
+  const changed = create(uniquePrefix());
+  const key = new Keys(prefix).quota("ada");
+  await expect(changed.guard().runFor(key, (redis) => redis.get(key))).rejects.toThrow(
+    InstallationConflictError,
+  );
+  await expect(create(prefix, uniquePrefix()).confirm()).rejects.toThrow(source.collection);
+  const others = await changed.unsyncedOthers();
+  expect(others).toEqual(
+    expect.arrayContaining([
+      { keyPrefix: prefix, source },
+      { keyPrefix: unregistered, source: undefined },
+    ]),
+  );
+  await create(prefix).unregister();
+  await changed.confirm();
+  await changed.unregister();
 });
 
 test("a master that has lost its scripts is sent them again", async () => {
