@@ -9,7 +9,14 @@ const BIN = join(ROOT, "node_modules", ".bin");
 /** The Node.js that runs the code of this repository, whichever one runs this script. */
 export const NODE = join(BIN, "node");
 
-const env = () => ({ ...process.env, PATH: `${BIN}${delimiter}${process.env.PATH}` });
+/** Where Node.js keeps compiled code: the tests and the demo start hundreds of processes that load the same files. */
+const COMPILE_CACHE = join(ROOT, ".tmp", "compile-cache");
+
+const env = () => ({
+  ...process.env,
+  NODE_COMPILE_CACHE: COMPILE_CACHE,
+  PATH: `${BIN}${delimiter}${process.env.PATH}`,
+});
 
 /** Runs a command in the repository and shows what it prints only if it fails. */
 export async function runQuietly(command, args, { timeoutMs }) {

@@ -17,17 +17,19 @@ const MAIN = path.join(__dirname, "../../functions/dist/cli/main.js");
 /** A few time limits of 10 s on a busy machine; a run that does not end takes for ever. */
 const END_MS = 120_000;
 
-/** Every command that uses Redis or Firestore. */
-const COMMANDS = [
-  ["doctor"],
-  ["migrate"],
-  ["inspect", "p1"],
-  ["reconcile"],
-  ["sync"],
-  ["rollback"],
-  ["backfill"],
-  ["backfill", "--dry-run"],
-  ["advise", "--sample", "--reads-per-day", "1000"],
+/** Every command that uses Redis or Firestore, and whether it can do without Redis. */
+const COMMANDS: readonly { readonly args: string; readonly needsRedis: boolean }[] = [
+  { args: "doctor", needsRedis: true },
+  { args: "migrate", needsRedis: true },
+  { args: "inspect p1", needsRedis: true },
+  { args: "reconcile", needsRedis: true },
+  { args: "sync", needsRedis: true },
+  { args: "rollback", needsRedis: true },
+  { args: "backfill", needsRedis: true },
+  { args: "backfill --dry-run", needsRedis: false },
+  { args: "advise --sample --reads-per-day 1000", needsRedis: false },
+  { args: "policies validate", needsRedis: false },
+  { args: "policies explain", needsRedis: false },
 ];
 
 const AT_ONCE = 3;
@@ -50,6 +52,9 @@ beforeAll(async () => {
     REDIS_PORT: String(redis.port),
     KEY_PREFIX: uniquePrefix(),
     QUOTA_COLLECTION_PATH: uniqueId(),
+    RATE_LIMIT_POLICIES:
+      '[{"name":"ai-chat","by":"subject","limits":[{"algorithm":"fixed-window","limit":3,"window":"1 h"}]}]',
+    RATE_LIMIT_POLICY_COLLECTION: uniqueId(),
   };
   await useQuota();
 });
@@ -71,8 +76,8 @@ async function useQuota(): Promise<void> {
   close();
 }
 
-function run(args: readonly string[], more: Record<string, string>) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+function run(args: string, more: Record<string, string>) {
+  const child = spawn(process.execPath, [MAIN, ...args.split(" ")], {
     env: { PATH: process.env["PATH"], ...environment, ...more },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: END_MS,
@@ -82,68 +87,102 @@ function run(args: readonly string[], more: Record<string, string>) {
   let errors = "";
   child.stdout.on("data", (data: Buffer) => (output += data.toString()));
   child.stderr.on("data", (data: Buffer) => (errors += data.toString()));
-  return new Promise<{ command: string; exitCode: number | null; output: string; errors: string }>(
-    (resolve) =>
-      child.once("close", (exitCode) => resolve({ command: args.join(" "), exitCode, output, errors })),
+  return new Promise<{ exitCode: number | null; output: string; errors: string }>((resolve) =>
+    child.once("close", (exitCode) => resolve({ exitCode, output, errors })),
   );
 }
 
-/** Runs all commands, a few at a time: they mostly wait. */
-async function runAll(more: Record<string, string>) {
-  const results = [];
-  for (let i = 0; i < COMMANDS.length; i += AT_ONCE)
-    results.push(...(await Promise.all(COMMANDS.slice(i, i + AT_ONCE).map((args) => run(args, more)))));
+/** Runs commands, a few at a time: they mostly wait. None may end with a stack trace. */
+async function runAll(commands: readonly string[], more: Record<string, string>) {
+  const waiting = [...commands];
+  const results: { command: string; exitCode: number | null; said: string }[] = [];
+  const runSome = async () => {
+    for (let command = waiting.shift(); command !== undefined; command = waiting.shift()) {
+      const { exitCode, output, errors } = await run(command, more);
+      expect(`${command}: ${errors}`).not.toMatch(/^\s+at |node:internal|already been terminated/m);
+      results.push({ command, exitCode, said: `${command}: ${output}${errors}` });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, runSome));
   return results;
 }
 
-/** Expects every command to end by itself, with a result or a sentence and never with a stack trace. */
-async function expectAllToFail(more: Record<string, string>, said: RegExp) {
-  for (const { command, exitCode, output, errors } of await runAll(more)) {
+const ALL = COMMANDS.map(({ args }) => args);
+
+/** Expects every command to end by itself, with a sentence. */
+async function expectToFail(commands: readonly string[], more: Record<string, string>, sentence: RegExp) {
+  for (const { command, exitCode, said } of await runAll(commands, more)) {
     expect({ command, exitCode }).toEqual({ command, exitCode: 1 });
-    expect(`${command}: ${errors}`).not.toMatch(/^\s+at |node:internal|already been terminated/m);
-    expect(`${command}: ${output}${errors}`).toMatch(said);
+    expect(said).toMatch(sentence);
+  }
+}
+
+async function whereFirestoreReplies(status: { status: string; message: string }, work: () => Promise<void>) {
+  const calls = new CallControls(target.address);
+  await calls.set(status);
+  try {
+    await work();
+  } finally {
+    await calls.clear();
   }
 }
 
 test(
   "without credentials every command says how to get them, and ends",
-  () => expectAllToFail({}, /gcloud auth application-default login/),
-  COMMANDS.length * END_MS,
+  () => expectToFail(ALL, {}, /gcloud auth application-default login/),
+  ALL.length * END_MS,
 );
 
-test.each([
-  [
-    "NOT_FOUND",
-    "The database (default) does not exist for project p Please visit the console to add one.",
-    // The client library repeats the call for about 7 s first, so a busy machine can reach the time limit.
-    /does not exist .*Create the Firestore database, or correct DATABASE|no answer within 10000 ms/,
-  ],
-  ["PERMISSION_DENIED", "Missing or insufficient permissions.", /Grant the role datastore\.user/],
-] as const)(
-  "where Firestore replies %s every command says what to do, and ends",
-  async (status, message, remedy) => {
-    const calls = new CallControls(target.address);
-    await calls.set({ status, message });
-    try {
-      await expectAllToFail({ FIRESTORE_EMULATOR_HOST: target.address }, remedy);
-    } finally {
-      await calls.clear();
-    }
-  },
-  COMMANDS.length * END_MS,
+test(
+  "where Firestore denies permission every command says which role to grant, and ends",
+  () =>
+    whereFirestoreReplies(
+      { status: "PERMISSION_DENIED", message: "Missing or insufficient permissions." },
+      () => expectToFail(ALL, { FIRESTORE_EMULATOR_HOST: target.address }, /Grant the role datastore\.user/),
+    ),
+  ALL.length * END_MS,
+);
+
+test(
+  "where the database does not exist a command that reads, lists or writes says so, and ends",
+  () =>
+    whereFirestoreReplies(
+      {
+        status: "NOT_FOUND",
+        message: "The database (default) does not exist for project p Please visit the console to add one.",
+      },
+      () =>
+        expectToFail(
+          ["doctor", "backfill", "sync"],
+          { FIRESTORE_EMULATOR_HOST: target.address },
+          // The client library repeats reads for about 7 s first, so a busy machine can reach the time limit.
+          /does not exist .*Create the Firestore database, or correct DATABASE|no answer within 10000 ms/,
+        ),
+    ),
+  3 * END_MS,
 );
 
 test(
   "where Redis is dead every command that needs it says so, and ends",
   async () => {
     const more = { FIRESTORE_EMULATOR_HOST: target.address, REDIS_PORT: "1" };
-    for (const { command, exitCode, output, errors } of await runAll(more)) {
-      const needsRedis = command !== "backfill --dry-run" && !command.startsWith("advise");
+    for (const { command, exitCode, said } of await runAll(ALL, more)) {
+      const { needsRedis } = COMMANDS.find(({ args }) => args === command)!;
       expect({ command, exitCode }).toEqual({ command, exitCode: needsRedis ? 1 : 0 });
-      expect(`${command}: ${errors}`).not.toMatch(/^\s+at |node:internal/m);
-      if (needsRedis)
-        expect(`${command}: ${output}${errors}`).toMatch(/Redis at 127\.0\.0\.1:1 .*ECONNREFUSED/);
+      if (needsRedis) expect(said).toMatch(/Redis at 127\.0\.0\.1:1 .*ECONNREFUSED/);
     }
   },
-  COMMANDS.length * END_MS,
+  ALL.length * END_MS,
+);
+
+test(
+  "where nothing answers, `policies try` decides as the functions would, warns, and ends",
+  async () => {
+    const [result] = await runAll(["policies try ai-chat alice"], { REDIS_PORT: "1" });
+    expect(result).toMatchObject({ exitCode: 0 });
+    expect(result!.said).toMatch(/source +local/);
+    expect(result!.said).toMatch(/WARNING rate_limit_fallback: .*ECONNREFUSED/);
+    expect(result!.said).toMatch(/WARNING policy_documents_unavailable/);
+  },
+  END_MS,
 );
