@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
+
 import type { Firestore } from "@google-cloud/firestore";
 
 import { startFirebaseEmulators, type FirebaseEmulators } from "../../emulator/start.ts";
 import { Keys } from "../../functions/src/redis/keys";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import { callFunction } from "../harness/call-function.ts";
+import { processesOfGroup } from "../harness/process-group.ts";
 import { signIn } from "../harness/sign-in.ts";
 import { storedQuota } from "../harness/stored-quota.ts";
 import { connectDatabase, connectFirestore } from "../harness/test-firestore.ts";
@@ -56,4 +59,12 @@ test("a kit of another database mirrors, counts and falls back there, and leaves
   expect(await call("checkQuota", "p2")).toMatchObject({ found: false, source: "firestore" });
   expect(await call("consumeQuota", "p1")).toMatchObject({ allowed: true, used: 4, limit: 7 });
   expect((await database.doc("providers/p1").get()).get("aiCallsUsed")).toBe(4);
+});
+
+const onLinux = existsSync("/proc/self/stat") ? test : test.skip;
+
+onLinux("its emulators, which ran beside those of the extension, leave no process behind", async () => {
+  expect(processesOfGroup(kit.pid).length).toBeGreaterThan(1);
+  await kit.stop();
+  expect(processesOfGroup(kit.pid)).toEqual([]);
 });

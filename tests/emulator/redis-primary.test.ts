@@ -60,31 +60,31 @@ test("Redis decides, the schedule brings the usage to Firestore, and Firestore d
     const idToken = await signIn(emulators, { uid: providerId });
     return callFunction(emulators.functionUrl("consumeQuota"), { providerId, ...data }, { idToken });
   };
-  await firestore.collection("providers").doc("p1").set({ aiCallsUsed: 0, aiCallsLimit: 10 });
-  const answers = (await Promise.all(Array.from({ length: 14 }, () => consume("p1")))) as {
+  await firestore.collection("providers").doc("p1").set({ aiCallsUsed: 0, aiCallsLimit: 4 });
+  const answers = (await Promise.all(Array.from({ length: 6 }, () => consume("p1")))) as {
     allowed: boolean;
   }[];
-  expect(answers.filter(({ allowed }) => allowed)).toHaveLength(10);
-  expect(answers).toContainEqual(expect.objectContaining({ source: "redis", used: 10, remaining: 0 }));
+  expect(answers.filter(({ allowed }) => allowed)).toHaveLength(4);
+  expect(answers).toContainEqual(expect.objectContaining({ source: "redis", used: 4, remaining: 0 }));
   expect(await usedInFirestore("p1")).toBe(0);
   expect(await consume("nobody")).toMatchObject({ allowed: false, found: false, limit: 0 });
 
   await emulators.runSchedule("syncQuotas");
-  await waitFor(async () => (await usedInFirestore("p1")) === 10, { what: "the usage in Firestore" });
+  await waitFor(async () => (await usedInFirestore("p1")) === 4, { what: "the usage in Firestore" });
   const redis = connectRedis(redisServer.port);
   await waitFor(async () => (await redis.exists(keys.dirty("p1"))) === 0, { what: "the entry to be clean" });
-  expect(await consume("p1")).toMatchObject({ allowed: false, used: 10 });
+  expect(await consume("p1")).toMatchObject({ allowed: false, used: 4 });
   redis.disconnect();
 
-  await firestore.collection("providers").doc("p1").update({ aiCallsLimit: 12 });
+  await firestore.collection("providers").doc("p1").update({ aiCallsLimit: 6 });
   await waitFor(async () => ((await consume("p1")) as { allowed: boolean }).allowed, {
     what: "the new limit",
   });
   await emulators.runSchedule("syncQuotas");
-  await waitFor(async () => (await usedInFirestore("p1")) === 11, { what: "the eleventh call in Firestore" });
+  await waitFor(async () => (await usedInFirestore("p1")) === 5, { what: "the fifth call in Firestore" });
   await redisServer.kill("SIGKILL");
-  expect(await consume("p1")).toMatchObject({ allowed: true, used: 12, source: "firestore" });
-  expect(await consume("p1")).toMatchObject({ allowed: false, used: 12, source: "firestore" });
+  expect(await consume("p1")).toMatchObject({ allowed: true, used: 6, source: "firestore" });
+  expect(await consume("p1")).toMatchObject({ allowed: false, used: 6, source: "firestore" });
   await redisServer.restart();
   const back = await waitFor(
     async () => {
@@ -93,8 +93,8 @@ test("Redis decides, the schedule brings the usage to Firestore, and Firestore d
     },
     { what: "answers from Redis" },
   );
-  expect(back).toMatchObject({ allowed: false, used: 12, source: "redis" });
-  expect(await usedInFirestore("p1")).toBe(12);
+  expect(back).toMatchObject({ allowed: false, used: 6, source: "redis" });
+  expect(await usedInFirestore("p1")).toBe(6);
 }, 300_000);
 
 test("the app's aiChatBefore, which the guide starts from, counts every call in Firestore", async () => {
