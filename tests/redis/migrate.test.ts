@@ -7,6 +7,7 @@ import type { Finding } from "../../functions/src/cli/finding";
 import { intervalOf } from "../../functions/src/cli/phase-checks";
 import { parseServiceConfig } from "../../functions/src/config/config";
 import type { ParamValues } from "../../functions/src/config/param-specs";
+import { Counters } from "../../functions/src/observability/counters";
 import { createLogs } from "../../functions/src/observability/logs";
 import { Keys } from "../../functions/src/redis/keys";
 import { createServices } from "../../functions/src/services";
@@ -19,6 +20,7 @@ import {
 } from "../emulator-firestore/firestore-target.ts";
 import { runCommand } from "../harness/run-cli.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
 
 let target: FirestoreTarget;
 let redis: RedisServer;
@@ -78,6 +80,19 @@ async function installed(more: ParamValues = {}) {
         verdicts: Object.fromEntries(answer.checks.map(({ check, verdict }) => [check, verdict])),
       };
     },
+    /** What the app's functions have counted. */
+    async count(counts: { hits: number; misses: number }) {
+      const services = createServices(
+        parseServiceConfig(params),
+        () => target.db,
+        createLogs(() => {}),
+      );
+      services.sharedCounts.add(Object.assign(new Counters(), counts));
+      await waitFor(async () => (await services.sharedCounts.recentIfKnown())?.hits === counts.hits, {
+        what: "the counts in Redis",
+      });
+      services.close();
+    },
     /** What the app's functions do in a mode. */
     async consume(mode: string, providerId: string, cost: number) {
       const config = parseServiceConfig({ ...params, MODE: mode });
@@ -128,6 +143,28 @@ test("leads from phase to phase, and back, and counts every call on the way", as
   expect((await app.run("rollback", "--apply")).output).toContain("MODE was dual-write and is firestore now");
   expect(await app.migrate()).toMatchObject({ phase: 1, ready: true });
 });
+
+test.each([
+  // migrate itself may have counted a check.
+  { hits: 6_000, misses: 4_000, verdict: "warn", share: /^60\.0 % of 1000[01] quota checks/ },
+  { hits: 19_000, misses: 1_000, verdict: "pass", share: /^95\.0 % of 2000[01] quota checks/ },
+])(
+  "advises on the TTL by the quotas' own $hits hits and $misses misses, not by those of the server",
+  async ({ hits, misses, verdict, share }) => {
+    const app = await installed({ MODE: "redis-primary" });
+    const other = connectRedis(redis.port);
+    // Whatever else uses the server: mostly hits for the first, mostly misses for the second.
+    await other.set("other", 1, "EX", 60);
+    for (let i = 0; i < 100; i++) await other.get(verdict === "warn" ? "other" : "none");
+    other.disconnect();
+    await app.count({ hits, misses });
+    const { checks } = await app.migrate();
+    expect(checks.find(({ check }) => check === "hit rate")).toMatchObject({
+      verdict,
+      found: expect.stringMatching(share) as string,
+    });
+  },
+);
 
 describe("does not leave dual-write", () => {
   async function inDualWrite() {
