@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import type { CallFaults } from "../../emulator/firestore/call-faults.ts";
 import { CallControls } from "../../emulator/firestore/controls.ts";
 import { parseServiceConfig } from "../../functions/src/config/config";
 import { createServices } from "../../functions/src/services";
@@ -118,7 +119,7 @@ async function expectToFail(commands: readonly string[], more: Record<string, st
   }
 }
 
-async function whereFirestoreReplies(status: { status: string; message: string }, work: () => Promise<void>) {
+async function whereFirestoreReplies(status: CallFaults, work: () => Promise<void>) {
   const calls = new CallControls(target.address);
   await calls.set(status);
   try {
