@@ -172,9 +172,12 @@ async function checkWrites(config: ServiceConfig, write: () => Promise<void>): P
     return pass("Lua", `runs, and writes under ${config.redis.keyPrefix}`);
   } catch (error) {
     const { message } = error as Error;
-    const remedy = WRITE_REMEDIES.find(([reply]) => reply.test(message))?.[1];
-    return fail("Lua", message, remedy ?? allow(config));
+    return fail("Lua", message, writeRemedy(message) ?? allow(config));
   }
+}
+
+function writeRemedy(error: string): string | undefined {
+  return WRITE_REMEDIES.find(([reply]) => reply.test(error))?.[1];
 }
 
 function unreachable(error: string): Finding {
@@ -199,7 +202,9 @@ function unreachable(error: string): Finding {
   return fail(
     "Redis",
     error,
-    "Check REDIS_HOST and REDIS_PORT, that the instance is READY, REDIS_TLS if it has in-transit encryption, and that this machine is in its network.",
+    // A server that cannot save refuses PING, too.
+    writeRemedy(error) ??
+      "Check REDIS_HOST and REDIS_PORT, that the instance is READY, REDIS_TLS if it has in-transit encryption, and that this machine is in its network.",
   );
 }
 
