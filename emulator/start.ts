@@ -201,6 +201,8 @@ function cliEnv(home: string): Record<string, string | undefined> {
     CI: "true", // no message of the day
     NO_COLOR: "1",
     FORCE_COLOR: undefined,
+    // Seconds that a process may take to load the functions. After that the emulator never answers the call.
+    FUNCTIONS_DISCOVERY_TIMEOUT: process.env["FUNCTIONS_DISCOVERY_TIMEOUT"] ?? "120",
     // Each call in flight has a process of its own: unbounded, a burst of calls starts 50.
     FUNCTIONS_EMULATOR_PARALLEL: process.env["FUNCTIONS_EMULATOR_PARALLEL"] ?? "4",
   };

@@ -3,6 +3,9 @@ export interface CallOptions {
   appCheckToken?: string;
 }
 
+/** Longer than the emulator waits for the process of a function. */
+const TIMEOUT_MS = 150_000;
+
 /** The error that a callable function answered with. */
 export class CallableError extends Error {
   override readonly name = "CallableError";
@@ -40,7 +43,8 @@ export async function postToFunction(
   if (options.idToken) headers["Authorization"] = `Bearer ${options.idToken}`;
   if (options.appCheckToken) headers["X-Firebase-AppCheck"] = options.appCheckToken;
 
-  const response = await fetch(url, { method: "POST", headers, body: requestBody });
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const response = await fetch(url, { method: "POST", headers, body: requestBody, signal });
   const text = await response.text();
   if (!response.headers.get("Content-Type")?.startsWith("application/json")) {
     throw new Error(`${url} did not answer as a callable function: ${response.status} ${text}`);
