@@ -54,8 +54,8 @@ export interface Deployment {
   readonly project?: string | undefined;
   /** Id of its database, if not that of the configuration. */
   readonly database?: string | undefined;
-  /** Whether an installation is registered in Redis when it counts usage there; a command line's is not. */
-  readonly registers?: boolean;
+  /** Whether to register an installation that counts usage in Redis; the CLI does not. */
+  readonly canRegister?: boolean;
 }
 
 /**
@@ -68,7 +68,7 @@ export function createServices(
   getFirestore: () => Firestore,
   logs: Logs,
   secretManagerHost?: string,
-  { project, database = config.database, registers = true }: Deployment = {},
+  { project, database = config.database, canRegister = true }: Deployment = {},
 ): Services {
   const firestore = lazily(getFirestore);
   const { quota } = config;
@@ -81,7 +81,7 @@ export function createServices(
     redis,
     config.redis.keyPrefix,
     { project, database, collection: quota.collectionPath },
-    { counts: quota.mode === "redis-primary", registers },
+    { isCounting: quota.mode === "redis-primary", canRegister },
     (error) => logs.installationConflict(error),
   );
   const redisQuotas = new RedisQuotaStore(installations.guard(), keys, {

@@ -202,7 +202,7 @@ test("installations are seen on all masters, and a changed key prefix is refused
       cluster,
       keyPrefix,
       { ...source, collection },
-      { counts: true, registers: true },
+      { isCounting: true, canRegister: true },
       () => undefined,
     );
   const [prefix, unregistered] = [uniquePrefix(), uniquePrefix()];

@@ -1,8 +1,15 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
 import type { Redis } from "ioredis";
 
+import { checkInstallation } from "../../functions/src/cli/doctor-firestore";
+import type { Finding } from "../../functions/src/cli/finding";
 import { parseServiceConfig } from "../../functions/src/config/config";
 import type { ParamValues } from "../../functions/src/config/param-specs";
 import { InstallationConflictError } from "../../functions/src/quota/installations";
+import { Keys } from "../../functions/src/redis/keys";
 import { createServices, type Deployment } from "../../functions/src/services";
 import { startRedis, type RedisServer } from "../../scripts/redis-server.mjs";
 import {
@@ -15,7 +22,6 @@ import { recordLogs } from "../harness/recorded-logs.ts";
 import { runCommand } from "../harness/run-cli.ts";
 import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
-const INSTALLATIONS = "firestore-redis-quota:installations";
 const COUNTING = "redis-primary";
 
 let target: FirestoreTarget;
@@ -131,7 +137,7 @@ describe.each(CHANGES)("with a changed %s", (what, change) => {
     await target.db.doc(`${after.QUOTA_COLLECTION_PATH}/p1`).set({ aiCallsUsed: 5, aiCallsLimit: 10 });
     if (what === "DATABASE") return; // the test's client is of one database
     expect((await start(after).quotaService.consume("p1")).allowed).toBe(true);
-    expect(Object.keys(await redis.hgetall(INSTALLATIONS))).toEqual([after.KEY_PREFIX]);
+    expect(Object.keys(await redis.hgetall(Keys.INSTALLATIONS))).toEqual([after.KEY_PREFIX]);
   });
 });
 
@@ -183,10 +189,60 @@ test("a Redis user that is limited to keys with the prefix can be used", async (
   }
 });
 
+test.each([
+  ["run SCAN", () => ["-scan"]],
+  ["read other keys", (keyPrefix: string) => ["resetkeys", `~${keyPrefix}:*`]],
+])("rollback --apply sets MODE and reports if the Redis user may not %s", async (_what, rulesFor) => {
+  const params = installation();
+  await useQuota(params);
+  const file = path.join(mkdtempSync(path.join(tmpdir(), "rollback-")), "quota.env");
+  writeFileSync(
+    file,
+    Object.entries(params)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(""),
+  );
+  await redis.call("ACL", "SETUSER", "default", ...rulesFor(params.KEY_PREFIX!));
+  try {
+    const { exitCode, output, errors } = await run(["rollback", "--apply", "--env-file", file], {});
+    expect([exitCode, errors]).toEqual([0, ""]);
+    expect(output).toContain("1 providers were brought to Firestore, 0 failed.");
+    expect(output).toMatch(/Could not look for unsynced usage under other key prefixes: .*NOPERM/);
+    expect(readFileSync(file, "utf8")).toContain("MODE=firestore\n");
+    const doctor = (await run(["--json", "doctor", "--env-file", file], {})).output;
+    const finding = (JSON.parse(doctor) as Finding[]).find(({ check }) => check === "installation");
+    expect(finding).toMatchObject({
+      verdict: "warn",
+      found: expect.stringContaining("other installations could not be looked for") as string,
+      todo: expect.stringContaining(` ~${Keys.INSTALLATIONS} `) as string,
+    });
+  } finally {
+    await redis.call("ACL", "SETUSER", "default", "allkeys", "+@all");
+  }
+});
+
+test("doctor finds unsynced usage under a key prefix that the Redis user may not read", async () => {
+  const [own, other] = [installation(), installation()];
+  await useQuota(other);
+  const keys = [`~${own.KEY_PREFIX}:*`, `~${Keys.INSTALLATIONS}`];
+  await redis.call("ACL", "SETUSER", "default", "resetkeys", ...keys);
+  try {
+    const { output } = await run(["doctor"], own);
+    expect(output).toMatch(new RegExp(`WARN {2}installation .*KEY_PREFIX ${other.KEY_PREFIX}`));
+  } finally {
+    await redis.call("ACL", "SETUSER", "default", "allkeys");
+  }
+});
+
+test("doctor does not report an unavailable Redis as a conflict", async () => {
+  const finding = await checkInstallation(start({ ...installation(), REDIS_PORT: "1" }), "");
+  expect(finding).toMatchObject({ verdict: "fail", todo: "See docs/operations.md#redis-unreachable." });
+});
+
 test("rollback names its installation, and others with unsynced usage, also those that are not registered", async () => {
   const [own, other, unregistered] = [installation(), installation(), installation()];
   for (const params of [own, other, unregistered]) await useQuota(params);
-  await redis.hdel(INSTALLATIONS, unregistered.KEY_PREFIX!);
+  await redis.hdel(Keys.INSTALLATIONS, unregistered.KEY_PREFIX!);
   const { exitCode, output } = await run(["rollback"], own);
   expect(exitCode).toBe(0);
   expect(output).toContain(

@@ -115,7 +115,7 @@ export class Cli {
     const { project } = command.optsWithGlobals<GlobalOptions>();
     const services = createServices(patient(config), getFirestore, logs, secretManagerHost, {
       project,
-      registers: false,
+      canRegister: false,
     });
     this.opened.push(services);
     return services;

@@ -1,5 +1,6 @@
 import type { ServiceConfig } from "../config/config";
-import { describeInstallation, describeSource } from "../quota/installations";
+import { describeInstallation, describeSource, InstallationConflictError } from "../quota/installations";
+import { isDenied } from "../redis/connection";
 import type { Services } from "../services";
 import { attempt, fail, pass, warn, type Finding } from "./finding";
 
@@ -79,8 +80,12 @@ export async function checkRollback({ quotaSync }: Services): Promise<Finding> {
   }
 }
 
-/** Checks whether Redis counts usage for other params than these. */
-export async function checkInstallation({ installations }: Services): Promise<Finding> {
+/**
+ * Checks whether Redis counts usage for other params than these.
+ *
+ * @param allow what to do if the Redis user may not look for them
+ */
+export async function checkInstallation({ installations }: Services, allow: string): Promise<Finding> {
   const check = "installation";
   const { keyPrefix, source } = installations;
   const found = `KEY_PREFIX ${keyPrefix}, for ${describeSource(source)}`;
@@ -94,7 +99,12 @@ export async function checkInstallation({ installations }: Services): Promise<Fi
       "If you have changed KEY_PREFIX, set it back and run rollback before you change it.",
     );
   } catch (error) {
-    return fail(check, (error as Error).message, "See docs/operations.md#installation-conflict.");
+    const { message } = error as Error;
+    if (error instanceof InstallationConflictError)
+      return fail(check, message, "See docs/operations.md#installation-conflict.");
+    return isDenied(error)
+      ? warn(check, `${found}; other installations could not be looked for: ${message}`, allow)
+      : fail(check, message, "See docs/operations.md#redis-unreachable.");
   }
 }
 

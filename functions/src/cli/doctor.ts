@@ -148,14 +148,14 @@ async function checkRedis(config: ServiceConfig, services: Services): Promise<Fi
     ...assessRedis(status, config.quota.mode, config.redis.topology),
     assessAccess(config.redis),
     ...(denied.some((each) => each.startsWith("TIME")) ? [] : [assessClock(await redisProbe.clockAheadMs())]),
-    await checkInstallation(services),
+    await checkInstallation(services, allow(config)),
     // Last, because after some replies the connection is made again.
     await checkWrites(config, () => redisProbe.runLua(keys)),
   ];
 }
 
 const allow = ({ redis }: ServiceConfig) =>
-  `Allow the Redis user this command on these keys: ACL SETUSER default ~${redis.keyPrefix}:* +@all.`;
+  `Allow the Redis user this command on these keys: ACL SETUSER default ~${redis.keyPrefix}:* ~${Keys.INSTALLATIONS} +@all.`;
 
 /** Why a server refuses to write, by the first word of its reply. */
 const WRITE_REMEDIES: readonly (readonly [reply: RegExp, remedy: string])[] = [

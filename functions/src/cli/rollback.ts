@@ -38,16 +38,21 @@ export function addRollback(program: Command, cli: Cli): void {
       const { quotaSync, installations } = cli.services(command);
       const report = await flushAll(cli, quotaSync, TIME_LIMIT_SECONDS);
       const left = await quotaSync.unsynced();
-      const others = await installations.unsyncedOthers();
       const mode = cli.params(command).MODE || PARAM_SPECS.MODE.default;
       cli.failed = left.pendingProviders > 0;
       const applied = apply === true && mode !== to && report.failed === 0;
       if (applied) setParams(envFile!, { MODE: to });
       // In redis-primary, instances can count again.
       if (left.pendingProviders === 0 && mode !== "redis-primary") await installations.unregister();
+      // Last and optional, so that nothing keeps MODE from being set back.
+      const found = await installations.unsyncedOthers().then(
+        (others) => ({ others, othersError: undefined }),
+        (error: Error) => ({ others: [], othersError: error.message }),
+      );
+      const { others, othersError } = found;
       const { keyPrefix, source } = installations;
       const { flushed, failed } = report;
-      const result = { keyPrefix, ...source, mode, to, flushed, failed, ...left, others, applied };
+      const result = { keyPrefix, ...source, mode, to, flushed, failed, ...left, ...found, applied };
       cli.print(command, result, () =>
         [
           `KEY_PREFIX is ${keyPrefix}, MODE is ${mode}, for ${describeSource(source)}.`,
@@ -59,6 +64,9 @@ export function addRollback(program: Command, cli: Cli): void {
             (other) =>
               `Redis also holds usage of ${describeInstallation(other)}. If you have changed params, run this with the old ones.`,
           ),
+          ...(othersError === undefined
+            ? []
+            : [`Could not look for unsynced usage under other key prefixes: ${othersError}`]),
           whatNext(mode, to, applied),
         ].join("\n"),
       );

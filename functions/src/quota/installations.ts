@@ -1,11 +1,8 @@
 import { anyExists } from "../redis/any-exists";
-import { RedisUnavailableError } from "../redis/connection";
+import { isDenied, RedisUnavailableError } from "../redis/connection";
 import { Keys } from "../redis/keys";
 import type { RedisServers } from "../redis/redis-servers";
 import { asList, asNumber, asText } from "../redis/reply";
-
-/** Hash of the installations on a server: for each key prefix, the collection that it counts usage of in redis-primary. */
-const INSTALLATIONS = "firestore-redis-quota:installations";
 
 /** A process looks for conflicts at most this often. */
 const CONFIRMED_FOR_MS = 60_000;
@@ -46,17 +43,17 @@ export class Installations {
     readonly keyPrefix: string,
     readonly source: QuotaSource,
     private readonly options: {
-      /** Whether this installation counts usage in Redis: then only one key prefix may, and for one collection. */
-      readonly counts: boolean;
-      /** Whether it is registered when it counts. */
-      readonly registers: boolean;
+      /** Whether this installation counts usage in Redis. Only one key prefix can count the usage of a collection. */
+      readonly isCounting: boolean;
+      /** Whether this process registers an installation that counts usage in Redis. */
+      readonly canRegister: boolean;
     },
     private readonly onConflict: (error: InstallationConflictError) => void,
   ) {}
 
   /**
    * Redis for this installation's quotas: every command fails with an {@link InstallationConflictError} while there is a
-   * conflict. The first command waits for the look at the other installations; none waits for a later one.
+   * conflict. The first command waits for the check; none waits for a later check.
    */
   guard(): RedisServers {
     const { redis } = this;
@@ -85,13 +82,8 @@ export class Installations {
   async confirm(): Promise<void> {
     const beganMs = performance.now();
     try {
-      for (let isRegistered = false; !isRegistered;) {
-        const all = await this.list(beganMs);
-        const own = all.find(({ keyPrefix }) => keyPrefix === this.keyPrefix);
-        await this.requireNoConflict(own, all, beganMs);
-        // If another instance is faster, it may have other params.
-        isRegistered = own !== undefined || (await this.register(beganMs));
-      }
+      // If another instance registers first, it may have other params.
+      while (!(await this.tryConfirm(beganMs)));
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       // The command that waits for this is not sent.
@@ -101,9 +93,15 @@ export class Installations {
     this.confirmedMs = performance.now();
   }
 
-  /** Other key prefixes with usage that Firestore lacks: those registered, and those that a bounded search finds. */
+  /**
+   * Other key prefixes with usage that Firestore lacks: those registered, and those that a bounded search finds.
+   *
+   * @throws RedisUnavailableError, also if the Redis user may not look for them
+   */
   async unsyncedOthers(): Promise<Installation[]> {
-    const others = new Map((await this.list()).map((each) => [each.keyPrefix, each]));
+    const registered = new Map((await this.list()).map((each) => [each.keyPrefix, each]));
+    registered.delete(this.keyPrefix);
+    const unsynced = new Set<string>();
     for (const master of await this.redis.masters()) {
       let cursor = "0";
       for (let step = 0; step < MAX_SCAN_STEPS; step++) {
@@ -112,27 +110,29 @@ export class Installations {
             .scan(cursor, "MATCH", Keys.ANY_DIRTY, "COUNT", SCAN_COUNT, "TYPE", "zset")
             .then((reply) => asList(reply, 2)),
         );
-        for (const keyPrefix of asList(keys).map((key) => Keys.prefixOf(asText(key))))
-          if (!others.has(keyPrefix)) others.set(keyPrefix, { keyPrefix, source: undefined });
+        for (const key of asList(keys).map(asText)) {
+          const keyPrefix = Keys.prefixOf(key);
+          if (new Keys(keyPrefix).allDirty().includes(key)) unsynced.add(keyPrefix);
+        }
         cursor = asText(next);
         if (cursor === "0") break;
       }
     }
-    others.delete(this.keyPrefix);
-    const unsynced: Installation[] = [];
-    for (const other of others.values()) if (await this.hasUnsynced(other)) unsynced.push(other);
-    return unsynced;
+    unsynced.delete(this.keyPrefix);
+    for (const [keyPrefix, other] of registered)
+      if (!unsynced.has(keyPrefix) && (await this.hasUnsynced(other))) unsynced.add(keyPrefix);
+    return Array.from(unsynced, (keyPrefix) => registered.get(keyPrefix) ?? { keyPrefix, source: undefined });
   }
 
   /** Forgets what this key prefix counts, so that it can count the usage of another collection, or another prefix this one's. */
   async unregister(): Promise<void> {
-    await unlessDenied(
-      this.redis.runFor(INSTALLATIONS, (redis) => redis.hdel(INSTALLATIONS, this.keyPrefix).then(asNumber)),
-      0,
+    const removed = this.redis.runFor(Keys.INSTALLATIONS, (redis) =>
+      redis.hdel(Keys.INSTALLATIONS, this.keyPrefix).then(asNumber),
     );
+    await unlessDenied(removed, 0);
   }
 
-  /** The look that a command has to wait for; undefined if there is none. */
+  /** Starts a check if one is due. Returns it if the next command has to wait for it. */
   private confirmed(): Promise<void> | undefined {
     const { confirmedMs } = this;
     if (confirmedMs !== undefined && !this.hasConflict && performance.now() - confirmedMs < CONFIRMED_FOR_MS)
@@ -143,26 +143,32 @@ export class Installations {
     return undefined;
   }
 
+  /** Returns false if another instance registers the key prefix in the meantime. */
+  private async tryConfirm(startedMs: number): Promise<boolean> {
+    const all = await unlessDenied(this.list(startedMs), []);
+    const own = all.find(({ keyPrefix }) => keyPrefix === this.keyPrefix);
+    await this.requireNoConflict(own, all, startedMs);
+    return own !== undefined || this.register(startedMs);
+  }
+
   private list(startedMs?: number): Promise<Installation[]> {
-    const list = this.redis.runFor(
-      INSTALLATIONS,
+    return this.redis.runFor(
+      Keys.INSTALLATIONS,
       async (redis) => {
-        const sources = Object.entries(await redis.hgetall(INSTALLATIONS));
+        const sources = Object.entries(await redis.hgetall(Keys.INSTALLATIONS));
         return sources.map(([keyPrefix, source]) => ({ keyPrefix, source: parseSource(source) }));
       },
       startedMs,
     );
-    return unlessDenied(list, []);
   }
 
-  /** False if another instance was faster. */
   private async register(startedMs: number): Promise<boolean> {
-    const { counts, registers } = this.options;
-    if (!(counts && registers)) return true;
+    const { isCounting, canRegister } = this.options;
+    if (!(isCounting && canRegister)) return true;
     const source = JSON.stringify(this.source);
     const added = this.redis.runFor(
-      INSTALLATIONS,
-      (redis) => redis.hsetnx(INSTALLATIONS, this.keyPrefix, source).then(asNumber),
+      Keys.INSTALLATIONS,
+      (redis) => redis.hsetnx(Keys.INSTALLATIONS, this.keyPrefix, source).then(asNumber),
       startedMs,
     );
     return (await unlessDenied(added, 1)) === 1;
@@ -175,7 +181,7 @@ export class Installations {
   ): Promise<void> {
     // Instances that count for a registered installation may still be running, unless this is a mode that counts nothing.
     const conflicts = async (installation: Installation) =>
-      this.options.counts || (await this.hasUnsynced(installation, startedMs));
+      this.options.isCounting || (await this.hasUnsynced(installation, startedMs));
     if (own?.source && !isSame(own.source, this.source) && (await conflicts(own)))
       this.report(
         `KEY_PREFIX ${this.keyPrefix} counts usage of ${describeSource(own.source)} in this Redis, ` +
@@ -235,7 +241,7 @@ async function unlessDenied<T>(command: Promise<T>, fallback: T): Promise<T> {
   try {
     return await command;
   } catch (error) {
-    if (error instanceof RedisUnavailableError && error.cause.message.startsWith("NOPERM")) return fallback;
+    if (isDenied(error)) return fallback;
     throw error;
   }
 }

@@ -32,6 +32,11 @@ export class RedisUnavailableError extends Error {
   }
 }
 
+/** Whether the ACL of the Redis user denies a command. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof RedisUnavailableError && error.cause.message.startsWith("NOPERM");
+}
+
 /** Replies after which the server is to be found anew: a failover behind the same address, or one still loading. */
 const RECONNECT_ON = /^(READONLY|LOADING|MASTERDOWN)\b/;
 

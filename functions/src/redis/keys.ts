@@ -39,6 +39,9 @@ export function slotOf(key: string): number {
 
 /** Every key name of this product in Redis. */
 export class Keys {
+  /** Hash of the installations on a server: for each key prefix, the collection whose usage it counts in redis-primary. */
+  static readonly INSTALLATIONS = "firestore-redis-quota:installations";
+
   /** Pattern of the dirty indexes of all prefixes, for SCAN. */
   static readonly ANY_DIRTY = "*:{*}:dirty";
 

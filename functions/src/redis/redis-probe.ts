@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 
-import { RedisUnavailableError } from "./connection";
+import { isDenied, RedisUnavailableError } from "./connection";
 import type { Keys } from "./keys";
 import type { RedisServers } from "./redis-servers";
 import { asList, asNumber, asOneOf, asText } from "./reply";
@@ -134,7 +134,7 @@ export class RedisProbe {
       await this.redis
         .runFor(key, (redis) => redis.call(name, ...args))
         .catch((error: RedisUnavailableError) => {
-          if (error.cause.message.startsWith("NOPERM")) denied.push(`${name}: ${error.cause.message}`);
+          if (isDenied(error)) denied.push(`${name}: ${error.cause.message}`);
         });
     return denied;
   }
