@@ -118,13 +118,13 @@ export class PolicyDocuments implements PolicySource {
   }
 
   private apply(snapshot: QuerySnapshot): void {
-    this.retryDelayMs = MIN_RETRY_DELAY_MS;
     this.documents = new Map(snapshot.docs.map((document) => [document.id, this.read(document)]));
     const inForce = new Map<string, Policy | InvalidPolicies>(this.configured);
     for (const [name, { policy }] of this.documents)
       if (!(policy instanceof InvalidPolicies && inForce.has(name))) inForce.set(name, policy);
     this.inForce = inForce;
     this.stopWaiting();
+    this.retryDelayMs = MIN_RETRY_DELAY_MS;
   }
 
   /** An unchanged document keeps its policy as the same object, by which stores know what they remember of it. */
