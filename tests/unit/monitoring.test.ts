@@ -79,6 +79,7 @@ function emitted(): ReadonlyMap<string, Entry> {
   logs.quotasSynced({ flushed: 1, failed: 0, complete: true, oldestUnsyncedMs: 0 });
   logs.quotaDrift("ada", { redisVersion: 1, firestoreVersion: 2 });
   logs.configInvalid([{ problem: "Expected `MODE` to be firestore; got no value." }]);
+  logs.installationConflict(error);
   // With a sync's figures, which an entry has beside all others.
   new Metrics(logs).measured({ pendingProviders: 1, oldestPendingMs: 2 });
   return entries;
