@@ -63,6 +63,18 @@ interface Cart { readonly uid: string; readonly items: { id: string; count: numb
 export const cart = (value: Cart) => sessions.set("id", value, { ttlSeconds: 60 });
 // @ts-expect-error -- JSON has no dates
 sessions.set("id", { at: new Date() });
+// @ts-expect-error -- a session is an object
+sessions.set("id", "text");
+// @ts-expect-error -- a session is an object
+sessions.set("id", null);
+// @ts-expect-error -- a session is no array
+sessions.set("id", [1]);
+// @ts-expect-error -- JSON has no bigints
+sessions.set("id", { n: 1n });
+// @ts-expect-error -- JSON has no symbols
+sessions.set("id", { s: Symbol() });
+// @ts-expect-error -- JSON has no undefined
+sessions.set("id", { a: undefined });
 export const data = sessions.get("id").then((session) => session?.data["uid"]);
 export const memory = createTestRedisQuota({ providers: { ada: { aiCallsUsed: 1 } } });
 // @ts-expect-error -- there is no such mode

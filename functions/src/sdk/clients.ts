@@ -1,6 +1,6 @@
 import type { QuotaService, RerunClaim } from "../quota/quota-service";
 import type { RateLimiter } from "../rate-limit/rate-limiter";
-import type { SessionData, SessionFields } from "../session/session-data";
+import type { SessionData, SessionFields, SessionObject } from "../session/session-data";
 import type { SessionLife, SessionService } from "../session/session-service";
 import { readOptions } from "../validation";
 import { createLimiter, type Limiter } from "./limiter";
@@ -10,7 +10,11 @@ import type { QuotaClient } from "./with-quota";
 /** Sessions of an app's users. */
 export interface SessionClient extends Pick<SessionService, "get" | "touch" | "destroy"> {
   /** Like `SessionService.set`, for data of any type whose fields are session values, interfaces included. */
-  set<Data extends SessionFields<Data>>(sessionId: string, data: Data, life?: SessionLife): Promise<void>;
+  set<Data extends SessionObject & SessionFields<Data>>(
+    sessionId: string,
+    data: Data,
+    life?: SessionLife,
+  ): Promise<void>;
 }
 
 /** What an app calls. */

@@ -10,13 +10,16 @@ export type SessionData = Readonly<Record<string, SessionValue>>;
 /** Checks field by field that a type is session data. An interface has no index signature, so it is no {@link SessionData}. */
 export type SessionFields<T> = { readonly [Name in keyof T]: SessionField<T[Name]> };
 
-type SessionField<T> = T extends null | undefined | boolean | number | string
+type SessionField<T> = T extends null | boolean | number | string
   ? T
   : T extends readonly (infer Element)[]
     ? readonly SessionField<Element>[]
-    : T extends (...args: never) => unknown
+    : T extends undefined | bigint | symbol | ((...args: never) => unknown)
       ? never
       : SessionFields<T>;
+
+/** An object that is not an array. */
+export type SessionObject = object & { readonly [Symbol.iterator]?: never };
 
 /** Limit of a session's JSON in UTF-8. */
 export const MAX_SESSION_BYTES = 65_536;
