@@ -3,13 +3,15 @@ import type { Redis } from "ioredis";
 
 import { startFirestoreServer, type FirestoreServer } from "../../emulator/firestore/server.ts";
 import { RedisConnection } from "../../functions/src/redis/connection";
+import { FirestoreSessionStore } from "../../functions/src/session/firestore-session-store";
 import { SessionDestroyedError } from "../../functions/src/session/session";
 import type { SessionMode } from "../../functions/src/session/session-service";
 import { connect } from "../emulator-firestore/firestore-target.ts";
 import { shiftClock } from "../harness/held-clock.ts";
 import { connectPatiently } from "../harness/patience.ts";
+import { recordLogs } from "../harness/recorded-logs.ts";
 import { assembleSessionParts } from "../harness/session-parts.ts";
-import { connectRedis } from "../harness/test-redis.ts";
+import { connectRedis, uniquePrefix } from "../harness/test-redis.ts";
 
 const TWO_HOURS_MS = 7_200_000;
 const MODES: readonly SessionMode[] = ["firestore", "dual-write", "redis-primary"];
@@ -123,6 +125,26 @@ describe.each(MODES)("in mode %s", (mode) => {
     await service.destroy("s1");
     expect(await documentLeftMs()).toBeGreaterThan(3_630_000);
   });
+});
+
+test("after the process was suspended, sessions are set and destroyed by Firestore's time", async () => {
+  const later = await startFirestoreServer({ clockOffsetMs: TWO_HOURS_MS });
+  let current = firestore;
+  const store = new FirestoreSessionStore(
+    () => current,
+    { collectionPath: uniquePrefix(), ttlSeconds: 3600 },
+    recordLogs().logs,
+  );
+  await store.set("s1", {}, 60_000);
+  setProcessClock(TWO_HOURS_MS);
+  current = connect(`${later.host}:${later.port}`, "demo-session-clocks");
+  try {
+    await store.set("s2", {}, 60_000, "no document");
+    expect(await store.read("s2")).toMatchObject({ state: { data: {} } });
+  } finally {
+    await current.terminate();
+    await later.close();
+  }
 });
 
 describe.each([2000, -2000, 3_600_000, -3_600_000])(

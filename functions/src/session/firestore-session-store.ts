@@ -34,6 +34,9 @@ import {
 /** Limit of one operation. */
 const TIMEOUT_MS = 10_000;
 
+/** Firestore's clock is read again if the two clocks of the process have moved apart by more. */
+const MAX_CLOCK_JUMP_MS = 1000;
+
 /** What a writer believes of a document: its version, or that there is none. A wrong belief costs a read. */
 export type Belief = number | "no document";
 
@@ -47,8 +50,11 @@ export interface FirestoreSessionStoreOptions {
  * after 10 s at the latest. Errors name the collection and no document: who has a session's id has the session.
  */
 export class FirestoreSessionStore {
-  /** Firestore's clock minus this process's monotonic clock; undefined until Firestore has replied. */
-  private clockOffsetMs: number | undefined;
+  /**
+   * Firestore's clock, and the wall clock at that time, both minus this process's monotonic clock; undefined until
+   * Firestore has replied.
+   */
+  private clock: { readonly offsetMs: number; readonly wallOffsetMs: number } | undefined;
 
   constructor(
     private readonly firestore: () => Firestore,
@@ -64,7 +70,7 @@ export class FirestoreSessionStore {
 
   /**
    * Writes a session that expires in `ttlMs`: one write if the belief is right, else a read as well. The first call of a
-   * process reads too, to learn Firestore's time.
+   * process reads too, to learn Firestore's time, as does one after the process was suspended.
    *
    * @throws SessionDestroyedError
    */
@@ -158,12 +164,15 @@ export class FirestoreSessionStore {
   }
 
   private setClock(time: Timestamp): void {
-    this.clockOffsetMs = time.toMillis() - performance.now();
+    this.clock = { offsetMs: time.toMillis() - performance.now(), wallOffsetMs: wallOffsetMs() };
   }
 
-  /** Firestore's time, Unix ms. */
+  /** Firestore's time, Unix ms; undefined if it has to be read. */
   private nowMs(): number | undefined {
-    return this.clockOffsetMs === undefined ? undefined : Math.round(performance.now() + this.clockOffsetMs);
+    // The monotonic clock stops while a virtual machine is suspended.
+    if (!this.clock || Math.abs(wallOffsetMs() - this.clock.wallOffsetMs) > MAX_CLOCK_JUMP_MS)
+      return undefined;
+    return Math.round(performance.now() + this.clock.offsetMs);
   }
 
   private toSnapshot(document: DocumentSnapshot): SessionSnapshot {
@@ -193,6 +202,10 @@ export class FirestoreSessionStore {
   private bounded<T>(work: () => Promise<T>): Promise<T> {
     return withinTimeLimit(this.options.collectionPath, this.timeoutMs, work, () => true);
   }
+}
+
+function wallOffsetMs(): number {
+  return Date.now() - performance.now();
 }
 
 function written(state: SessionSnapshot["state"], writeTime: Timestamp): SessionSnapshot {
