@@ -149,7 +149,13 @@ export function toTimestamp(firestore: Firestore, version: number): Timestamp {
  * become numbers here, except those that a number cannot hold exactly.
  */
 export function dataOf(document: Pick<DocumentSnapshot, "data">): DocumentData | undefined {
-  return withoutBigInts(document.data()) as DocumentData | undefined;
+  const data = document.data();
+  return hasBigInt(data) ? (withoutBigInts(data) as DocumentData) : data;
+}
+
+function hasBigInt(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasBigInt);
+  return isMap(value) ? Object.values(value).some(hasBigInt) : typeof value === "bigint";
 }
 
 function withoutBigInts(value: unknown): unknown {

@@ -10,7 +10,7 @@ import {
   isDeployableName,
   parseEnvFile,
 } from "../../functions/src/cli/env-file";
-import { readParamsFile, setParams } from "../../functions/src/cli/params-file";
+import { readParamsFile, setParams, warnOfOtherFiles } from "../../functions/src/cli/params-file";
 import { PARAM_SPECS } from "../../functions/src/config/param-specs";
 import { runCommand } from "../harness/run-cli.ts";
 
@@ -240,6 +240,11 @@ describe("a command with --env-file", () => {
     expect(lines).toHaveLength(warnings.length);
     for (const [i, warning] of warnings.entries()) expect(lines[i]).toMatch(warning);
   });
+});
+
+test("without a project, only the common file is looked for", () => {
+  for (const name of [".env.undefined", ".env.shop"]) writeFileSync(path.join(folder, name), "");
+  expect(warnOfOtherFiles(path.join(folder, ".env.shop"), undefined)).toEqual([]);
 });
 
 test("--version is the package's", async () => {

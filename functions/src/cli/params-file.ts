@@ -67,7 +67,7 @@ export function warnOfOtherFiles(file: string, project: string | undefined): str
   const warnings: string[] = [];
   if (suffix !== "" && project !== undefined && suffix !== project && !isAlias(suffix, project, file))
     warnings.push(`\`firebase deploy --project ${project}\` reads .env and .env.${project}, not ${name}.`);
-  const others = [".env", `.env.${project}`].filter(
+  const others = [".env", ...(project === undefined ? [] : [`.env.${project}`])].filter(
     (other) => other !== name && existsSync(path.join(path.dirname(file), other)),
   );
   if (others.length > 0)
