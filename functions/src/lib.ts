@@ -7,7 +7,7 @@ const sdk = createSdk(requireHttps);
  * Quotas, rate limits and sessions for an app's own code. Make it once, at the top of a module. Settings are read at the first
  * call, since the Firebase CLI loads the module without its environment to list the functions; the one connection to
  * Redis is opened then too. If settings are invalid, every call rejects with a ConfigError that lists each one, its value
- * and the valid values; if all the errors are in the policies, only rate-limit calls do.
+ * and the valid values; if all the errors are in the policies, only calls for named policies do.
  *
  * Firestore is firebase-admin's client of the default app, which is initialized if your code has not done it. Call the
  * client's `settings()` before the first call of these clients: Firestore refuses it later.

@@ -14,7 +14,7 @@ export interface ProviderEvent {
 /**
  * Applies a change of a provider document to Redis.
  *
- * @throws RedisUnavailableError, so that the failure shows in the function's log and error rate.
+ * @throws RedisUnavailableError, InstallationConflictError, so that the failure shows in the function's log and error rate.
  */
 export async function mirrorQuota(
   { before, after }: Change<DocumentSnapshot>,

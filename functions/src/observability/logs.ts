@@ -87,7 +87,8 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       summarise({
         severity: "ERROR",
         event: "installation_conflict",
-        message: "KEY_PREFIX or the collection was changed while Redis counts usage; quota calls fail.",
+        message:
+          "KEY_PREFIX or the collection was changed while Redis counts usage; quota calls, mirroring and syncs fail.",
         error: error.message,
       });
     },

@@ -40,7 +40,7 @@ export interface TestRedisQuota extends RedisQuota {
    * Says who answers from now on; which of those who can is asked, the mode says.
    *
    * - `redis`, as at first: Redis and Firestore.
-   * - `firestore`: Firestore alone, as while Redis is away.
+   * - `firestore`: Firestore alone, as while Redis is unavailable.
    * - `neither`: nobody.
    * - `unknown`: nobody, but what is asked for is done, as when connections break before the answer: `consume` and
    *   `refund` count and throw QuotaOutcomeUnknownError.

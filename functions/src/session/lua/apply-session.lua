@@ -32,8 +32,11 @@ local late = nowMs - asOfMs > MAX_AGE_TO_CREATE_MS
 local header = redis.call("GETRANGE", entry, 0, HEADER_BYTES)
 local set = origin == "set"
 local destroyed = storedUntilMs == DESTROYED
--- By Firestore's clock only, unless time has passed since: Redis's clock may differ.
-local ttlMs = storedUntilMs - (origin == "event" and math.max(asOfMs, nowMs) or asOfMs)
+-- A call's snapshot is current, so its TTL is by Firestore's clock only. An event can be old, so its delay is subtracted.
+local ttlMs = storedUntilMs - asOfMs
+if origin == "event" then
+  ttlMs = ttlMs - math.max(0, nowMs - asOfMs)
+end
 local knownTtlMs = 0
 if header == "" then
   if late then
