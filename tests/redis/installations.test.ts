@@ -161,14 +161,15 @@ test("the same collection of another project is another one, if the projects are
   await expect(production.quotaService.consume("p1")).rejects.toThrow("project staging");
 });
 
-test("a process looks at the installations once, and not at each call", async () => {
+test("a process looks at the installations when it starts, and not at each call", async () => {
   const { quotaService } = start(installation());
   await redis.config("RESETSTAT");
   for (let i = 0; i < 50; i++) await quotaService.consume("p1");
   const stats = await redis.info("commandstats");
   const calls = (command: string) =>
     Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
-  expect([calls("hgetall"), calls("hsetnx")]).toEqual([1, 1]);
+  // The second look is for another key prefix that is registered at the same time.
+  expect([calls("hgetall"), calls("hsetnx")]).toEqual([2, 1]);
   expect(calls("evalsha")).toBeGreaterThanOrEqual(50);
 });
 
@@ -253,4 +254,57 @@ test("rollback names its installation, and others with unsynced usage, also thos
   );
   expect(output).toContain(`usage of KEY_PREFIX ${unregistered.KEY_PREFIX}.`);
   expect((await run(["doctor"], own)).output).toMatch(/WARN {2}installation /);
+});
+
+test("rollback brings usage to Firestore that an old instance left under a key prefix given up", async () => {
+  const before = installation();
+  await useQuota(before);
+  expect((await run(["rollback"], { ...before, MODE: "dual-write" })).exitCode).toBe(0);
+  const after = { ...before, KEY_PREFIX: uniquePrefix() };
+  await useQuota(after);
+  // As an instance that has not looked for a conflict since.
+  await redis.hdel(Keys.INSTALLATIONS, after.KEY_PREFIX);
+  await start(before).quotaService.consume("p1", { cost: 2 });
+  await redis.hset(
+    Keys.INSTALLATIONS,
+    after.KEY_PREFIX,
+    (await redis.hget(Keys.INSTALLATIONS, before.KEY_PREFIX!))!,
+  );
+  const back = await run(["--json", "rollback"], { ...before, MODE: "dual-write" });
+  expect(JSON.parse(back.output)).toMatchObject({ flushed: 1, pendingProviders: 0 });
+  expect(await usedOf(before)).toBe(3);
+  expect(Object.keys(await redis.hgetall(Keys.INSTALLATIONS))).toEqual([after.KEY_PREFIX]);
+  expect((await start(after).quotaService.check("p1")).found).toBe(true);
+});
+
+test("of two key prefixes that begin at the same time at most one is registered", async () => {
+  for (let round = 0; round < 10; round++) {
+    const one = installation();
+    const other = { ...one, KEY_PREFIX: uniquePrefix() };
+    await target.db.doc(`${one.QUOTA_COLLECTION_PATH}/p1`).set({ aiCallsUsed: 0, aiCallsLimit: 10 });
+    const calls = await Promise.allSettled(
+      [one, other].map((params) => start(params).quotaService.consume("p1")),
+    );
+    const accepted = calls.filter(({ status }) => status === "fulfilled");
+    expect(accepted.length).toBeLessThanOrEqual(1);
+    expect(await redis.hlen(Keys.INSTALLATIONS)).toBe(accepted.length);
+    for (const call of calls)
+      if (call.status === "rejected") expect(call.reason).toBeInstanceOf(InstallationConflictError);
+    await redis.flushall();
+  }
+});
+
+test("a command takes the project from the environment, so that usage is not brought to another one", async () => {
+  const params = installation();
+  await target.db.doc(`${params.QUOTA_COLLECTION_PATH}/p1`).set({ aiCallsUsed: 1, aiCallsLimit: 10 });
+  await start(params, { project: target.project }).quotaService.consume("p1", { cost: 3 });
+  const back = { ...params, MODE: "dual-write" };
+  const firestore = () => connect(target.address, target.project);
+  const foreign = await runCommand(["rollback"], { environment: back, firestore, project: "staging" });
+  expect(foreign.exitCode).toBe(1);
+  expect(foreign.errors).toContain("project staging");
+  expect(await usedOf(params)).toBe(1);
+  const own = await runCommand(["rollback"], { environment: back, firestore, project: target.project });
+  expect(own.exitCode).toBe(0);
+  expect(await usedOf(params)).toBe(4);
 });

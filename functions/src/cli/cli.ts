@@ -16,6 +16,8 @@ import { UsageError } from "./usage-error";
 export interface Surroundings {
   readonly environment: ParamValues;
   readonly getFirestore: (database: string, projectId?: string) => Firestore;
+  /** The project that the environment names. */
+  readonly project?: string | undefined;
   /** Address of a server to read secrets from instead of Google's. */
   readonly secretManagerHost?: string | undefined;
   /** Access to Google Cloud's APIs. */
@@ -112,7 +114,7 @@ export class Cli {
     });
     const getFirestore = () => this.firestore(config.database, command);
     const { secretManagerHost } = this.surroundings;
-    const { project } = command.optsWithGlobals<GlobalOptions>();
+    const { project = this.surroundings.project } = command.optsWithGlobals<GlobalOptions>();
     const services = createServices(patient(config), getFirestore, logs, secretManagerHost, {
       project,
       canRegister: false,

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Firestore } from "firebase-admin/firestore";
 
-import { readEnvironment, secretManagerEmulatorHost } from "../config/environment";
+import { environmentProject, readEnvironment, secretManagerEmulatorHost } from "../config/environment";
 import { accessToken } from "../default-app";
 import { defaultFirestore } from "../default-firestore";
 import { messageWithRemedy, remedyFor } from "../firestore";
@@ -30,6 +30,7 @@ process.exitCode = 1;
 void runCli(process.argv.slice(2), {
   environment: readEnvironment(),
   getFirestore,
+  project: environmentProject(),
   secretManagerHost: secretManagerEmulatorHost(),
   cloud: { accessToken },
   write: (text) => void process.stdout.write(text),

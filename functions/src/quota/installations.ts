@@ -171,7 +171,18 @@ export class Installations {
       (redis) => redis.hsetnx(Keys.INSTALLATIONS, this.keyPrefix, source).then(asNumber),
       startedMs,
     );
-    return (await unlessDenied(added, 1)) === 1;
+    if ((await unlessDenied(added, 1)) !== 1) return false;
+    // Another key prefix of this collection may have been registered at the same time. Then neither stays registered.
+    const all = await unlessDenied(this.list(startedMs), []);
+    await this.requireNoConflict(
+      undefined,
+      all.filter(({ keyPrefix }) => keyPrefix !== this.keyPrefix),
+      startedMs,
+    ).catch(async (error: unknown) => {
+      await this.unregister();
+      throw error;
+    });
+    return true;
   }
 
   private async requireNoConflict(
@@ -187,6 +198,9 @@ export class Installations {
         `KEY_PREFIX ${this.keyPrefix} counts usage of ${describeSource(own.source)} in this Redis, ` +
           `but the params name ${describeSource(this.source)}. Set the collection, database or project back`,
       );
+    // The CLI can always bring the usage of its key prefix to Firestore, also where others count, too.
+    const { isCounting, canRegister } = this.options;
+    if (!isCounting && !canRegister && (await this.hasUnsynced(this, startedMs))) return;
     for (const other of all)
       if (other !== own && other.source && isSame(other.source, this.source) && (await conflicts(other)))
         this.report(
@@ -204,7 +218,7 @@ export class Installations {
     throw error;
   }
 
-  private hasUnsynced({ keyPrefix }: Installation, startedMs?: number): Promise<boolean> {
+  private hasUnsynced({ keyPrefix }: Pick<Installation, "keyPrefix">, startedMs?: number): Promise<boolean> {
     return unlessDenied(anyExists(this.redis, new Keys(keyPrefix).allDirty(), startedMs), false);
   }
 }

@@ -43,7 +43,7 @@ function createRedisQuota(options: RedisQuotaOptions | undefined, loadHttps: Loa
     const config = parseOptions(settings, readAppEnvironment());
     const getFirestore = () => firestore ?? defaultFirestore(config.database);
     return createServices(config, getFirestore, createLogs(log ?? write), secretManagerEmulatorHost(), {
-      project: firestore ? projectOf(firestore) : environmentProject(),
+      project: (firestore && projectOf(firestore)) ?? environmentProject(),
       database: firestore?.databaseId,
     });
   };
@@ -57,7 +57,7 @@ function createRedisQuota(options: RedisQuotaOptions | undefined, loadHttps: Loa
   };
 }
 
-/** The project of a client; undefined for one that learns it with its first request. */
+/** The project of a client; undefined for one that learns it, from the environment, with its first request. */
 function projectOf(firestore: Firestore): string | undefined {
   try {
     return (firestore as { readonly projectId?: string }).projectId;
