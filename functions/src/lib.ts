@@ -58,12 +58,8 @@ export {
   InvalidProviderIdError,
   InvalidQuotaDocumentError,
 } from "./quota/quota";
-export {
-  QuotaOutcomeUnknownError,
-  type ConsumeOptions,
-  type QuotaCheck,
-  type QuotaConsumption,
-} from "./quota/quota-service";
+export { type ConsumeOptions, type QuotaCheck, type QuotaConsumption } from "./quota/quota-service";
+export { QuotaOutcomeUnknownError, RerunClaimError } from "./quota/outcome-errors";
 export type { Decision } from "./rate-limit/decision";
 export type { InlineLimit } from "./rate-limit/inline-limit";
 export { InvalidRateLimitCallError } from "./rate-limit/invalid-call";

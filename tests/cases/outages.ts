@@ -74,6 +74,11 @@ export const OUTAGE_CASES: readonly {
       await answerFrom("redis");
       for (let i = 0; i < 2; i++) expect(await quota.refund("ada", late)).toMatchObject({ allowed: true });
       expect(await quota.check("ada")).toMatchObject({ used: mode === "redis-primary" ? 3 : 2 });
+      // Also if Redis is unavailable again.
+      await answerFrom("firestore");
+      expect(await quota.refund("ada", late)).toMatchObject({ allowed: true, replayed: true });
+      await answerFrom("redis");
+      expect(await quota.check("ada")).toMatchObject({ used: mode === "redis-primary" ? 3 : 2 });
     },
   },
   {

@@ -6,7 +6,8 @@ import { startFirestoreServer, type FirestoreServer } from "../../emulator/fires
 import { FirestoreUnavailableError, toVersion } from "../../functions/src/firestore";
 import { withDeadline } from "../../functions/src/deadline";
 import type { QuotaSnapshot } from "../../functions/src/quota/quota";
-import { QuotaOutcomeUnknownError, type QuotaMode } from "../../functions/src/quota/quota-service";
+import { QuotaOutcomeUnknownError } from "../../functions/src/quota/outcome-errors";
+import type { QuotaMode } from "../../functions/src/quota/quota-service";
 import { RedisConnection } from "../../functions/src/redis/connection";
 import { startFaultProxy } from "../harness/fault-proxy.ts";
 import { Interleaving, type Fault } from "../harness/interleaving.ts";

@@ -2,7 +2,8 @@ import { randomInt, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { FirestoreUnavailableError } from "../../functions/dist/firestore.js";
-import { QuotaOutcomeUnknownError, type QuotaMode } from "../../functions/dist/quota/quota-service.js";
+import { QuotaOutcomeUnknownError } from "../../functions/dist/quota/outcome-errors.js";
+import type { QuotaMode } from "../../functions/dist/quota/quota-service.js";
 import type { SessionData } from "../../functions/dist/session/session-data.js";
 import { Ledger, type PendingCall } from "./ledger.ts";
 import { POLICIES, RateLimitTally } from "./rate-limit-tally.ts";

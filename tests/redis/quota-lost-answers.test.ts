@@ -1,6 +1,6 @@
 import { CallControls } from "../../emulator/firestore/controls.ts";
+import { QuotaOutcomeUnknownError } from "../../functions/src/quota/outcome-errors";
 import type { QuotaMode } from "../../functions/src/quota/quota-service";
-import { QuotaOutcomeUnknownError } from "../../functions/src/quota/quota-service";
 import { startTarget, type FirestoreTarget } from "../emulator-firestore/firestore-target.ts";
 import { connectPatiently } from "../harness/patience.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
@@ -70,4 +70,14 @@ test("a document does not keep growing with the calls that it counts", async () 
   const instances = [service, otherInstance()];
   for (let i = 0; i < 120; i++) await instances[i % 2]!.consume("p1");
   expect(JSON.stringify((await document.get()).data()).length).toBeLessThan(500);
+});
+
+test("a refund that finds nothing to take back does not keep a document from forgetting answered calls", async () => {
+  const { service, document } = await prepare("firestore");
+  const named = { idempotencyKey: "call-1" };
+  await service.consume("p1", named);
+  await document.update({ aiCallsUsed: 0 });
+  expect(await service.refund("p1", named)).toMatchObject({ allowed: true, used: 0 });
+  await service.consume("p1");
+  expect((await document.get()).get("_quotaSync.calls")).toHaveLength(1);
 });

@@ -6,6 +6,7 @@ import { startTarget, type FirestoreTarget } from "../emulator-firestore/firesto
 import { connectPatiently } from "../harness/patience.ts";
 import { assembleQuotaParts, type QuotaPartsOptions } from "../harness/quota-parts.ts";
 import { testRedisPort } from "../harness/test-redis.ts";
+import { waitFor } from "../harness/wait-for.ts";
 
 let target: FirestoreTarget;
 let redis: RedisConnection;
@@ -76,9 +77,44 @@ test.each<[QuotaMode, QuotaMode]>([
     for (const each of [call, refunded]) await before!.consume("p1", each);
     await before!.refund("p1", refunded);
     for (let i = 0; i < 2; i++) {
-      expect(await after!.refund("p1", refunded)).toMatchObject({ allowed: false, used: i === 0 ? 3 : 0 });
+      expect(await after!.refund("p1", refunded)).toMatchObject({ allowed: true, replayed: true });
       expect(await after!.refund("p1", call)).toMatchObject({ allowed: true, used: 0, replayed: i > 0 });
     }
+    expect(await before!.refund("p1", call)).toMatchObject({ allowed: true, replayed: true });
+    expect(await after!.check("p1")).toMatchObject({ used: 0 });
     await expect(after!.refund("p1", { ...call, cost: 4 })).rejects.toThrow(IdempotencyKeyReusedError);
   },
 );
+
+test("a read of Firestore that began before an invalidation does not fill the entry afterwards", async () => {
+  const { service, firestoreStore, document } = await prepare(10);
+  const read = firestoreStore.read.bind(firestoreStore);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let hasRead = false;
+  jest.spyOn(firestoreStore, "read").mockImplementationOnce(async (providerId) => {
+    const snapshot = await read(providerId);
+    hasRead = true;
+    await released;
+    return snapshot;
+  });
+  const early = service.check("p1");
+  await waitFor(() => hasRead, { what: "the read" });
+  await document.update({ aiCallsLimit: 5 });
+  await service.invalidate("p1");
+  release();
+  expect(await early).toMatchObject({ limit: 10 });
+  expect(await service.check("p1")).toMatchObject({ limit: 5, source: "firestore" });
+});
+
+test("from its deadline on a flush begins no new round", async () => {
+  const { service, sync, redisStore, document } = await prepare(10);
+  const used = async () => (await document.get()).get("aiCallsUsed") as unknown;
+  await service.consume("p1");
+  await redisStore.beginFlushes(["p1"]);
+  await service.consume("p1", { cost: 2 });
+  await sync.flush(["p1"], Date.now());
+  expect(await used()).toBe(1);
+  await sync.flush(["p1"]);
+  expect(await used()).toBe(3);
+});

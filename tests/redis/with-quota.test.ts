@@ -3,7 +3,13 @@ import type { AddressInfo } from "node:net";
 import express from "express";
 import { HttpsError, onCall, type CallableRequest, type CallableResponse } from "firebase-functions/v2/https";
 
-import { withQuota, type QuotaOptions } from "../../functions/src/lib";
+import {
+  RedisUnavailableError,
+  RerunClaimError,
+  withQuota,
+  type QuotaClient,
+  type QuotaOptions,
+} from "../../functions/src/lib";
 import { createTestRedisQuota } from "../../functions/src/testing";
 
 type RefundOn = QuotaOptions<CallableRequest>["refundOn"];
@@ -74,3 +80,59 @@ test.each<[RefundOn, number, number]>([
   await prepared.call(STREAM);
   expect(await prepared.used()).toBe(used);
 });
+
+test("a quota client needs claimRerun only if there are idempotency keys", () => {
+  const { quota } = createTestRedisQuota();
+  const { consume, refund } = quota;
+  const options = { quota: { consume, refund } as typeof quota, providerId: () => "ada" };
+  expect(() => withQuota(() => "done", options)).not.toThrow();
+  expect(() => withQuota(() => "done", { ...options, idempotencyKey: () => "k" })).toThrow(/`quota`/);
+});
+
+/** A function with an idempotency key, of a request with it. */
+function prepareKeyed(claimRerun?: QuotaClient["claimRerun"]) {
+  const clients = createTestRedisQuota({ mode: "redis-primary", providers: { ada: {} } });
+  const quota = { ...clients.quota, ...(claimRerun && { claimRerun }) };
+  let runs = 0;
+  const options = { quota, providerId: () => "ada", idempotencyKey: () => "k" };
+  const handle = withQuota((_request: CallableRequest) => ++runs, options);
+  return { ...clients, call: () => handle({ data: {} } as CallableRequest), runs: () => runs };
+}
+
+test("the result of a run does not wait long for a store that does not record its end", async () => {
+  const { call } = prepareKeyed(() => new Promise<boolean>(() => {}));
+  expect(await call()).toBe(1);
+}, 5000);
+
+test.each(["not-executed", "unknown"] as const)(
+  "who repeats a request is told that it was counted and not run, if the claim is %s",
+  async (outcome) => {
+    const claims = jest.fn<Promise<boolean>, []>();
+    const { call, runs } = prepareKeyed(claims);
+    claims.mockResolvedValueOnce(true);
+    expect(await call()).toBe(1);
+    claims.mockRejectedValueOnce(
+      new RerunClaimError("k", new RedisUnavailableError("redis", outcome, new Error("x"))),
+    );
+    await expect(call()).rejects.toMatchObject({
+      code: outcome === "unknown" ? "deadline-exceeded" : "unavailable",
+      message: expect.stringMatching(/^The call was counted but not run; repeat it/) as string,
+    });
+    expect(runs()).toBe(1);
+  },
+);
+
+test.each([
+  ["neither", "not-executed", true],
+  ["unknown", "unknown", false],
+] as const)(
+  "a claim while the stores are as in %s is of the outcome %s",
+  async (presence, outcome, isFree) => {
+    const { quota, answerFrom } = prepareKeyed();
+    const claim = () => quota.claimRerun("ada", { idempotencyKey: "k", source: "redis" });
+    answerFrom(presence);
+    await expect(claim()).rejects.toMatchObject({ name: "RerunClaimError", outcome });
+    answerFrom("redis");
+    expect(await claim()).toBe(isFree);
+  },
+);

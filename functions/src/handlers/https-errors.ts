@@ -5,7 +5,8 @@ import { FirestoreUnavailableError } from "../firestore";
 import { IdempotencyKeyReusedError } from "../quota/call-records";
 import { InstallationConflictError } from "../quota/installations";
 import { InvalidQuotaDocumentError } from "../quota/quota";
-import { QuotaOutcomeUnknownError, type QuotaConsumption } from "../quota/quota-service";
+import { QuotaOutcomeUnknownError, RerunClaimError } from "../quota/outcome-errors";
+import type { QuotaConsumption } from "../quota/quota-service";
 import type { Decision } from "../rate-limit/decision";
 import { InvalidPolicies } from "../rate-limit/policy";
 import { CallerUnknownError } from "../rate-limit/subject";
@@ -28,6 +29,17 @@ export function toHttpsError(error: unknown, HttpsError: HttpsErrorClass): unkno
       ? "The call may have been counted; repeat it with the same idempotencyKey to learn whether it was."
       : "The call may have been counted; with an idempotencyKey it could be repeated safely.";
     return new HttpsError("deadline-exceeded", message, { outcome: "unknown", idempotencyKey });
+  }
+  if (error instanceof RerunClaimError) {
+    const { idempotencyKey, outcome } = error;
+    const remedy = "repeat it with the same idempotencyKey.";
+    return outcome === "unknown"
+      ? new HttpsError(
+          "deadline-exceeded",
+          `The call was counted but not run; ${remedy} If that answers already-exists, use a new key.`,
+          { outcome: "claim-unknown", idempotencyKey },
+        )
+      : new HttpsError("unavailable", `The call was counted but not run; ${remedy}`);
   }
   if (error instanceof InvalidQuotaDocumentError) {
     // Its value may be nobody else's business; the log shows it.

@@ -103,6 +103,16 @@ export function createLogs(sink: LogSink, now: () => number = Date.now) {
       });
     },
 
+    rerunNotClaimed(providerId: string, error: Error): void {
+      summarise({
+        severity: "WARNING",
+        event: "rerun_not_claimed",
+        message: "The repeated run of a call with an idempotency key could not be claimed.",
+        providerId,
+        error: error.message,
+      });
+    },
+
     firestoreUnavailable(error: Error): void {
       summarise({
         severity: "ERROR",

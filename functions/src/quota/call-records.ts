@@ -13,10 +13,8 @@ export interface CallRecord {
   readonly found: boolean;
 }
 
-/** What a store keeps by name for {@link CALL_RECORD_TTL_MS}: the calls of each provider that had an idempotency key. */
+/** The claims that a store keeps by provider and name for {@link CALL_RECORD_TTL_MS}. */
 export interface CallRecords {
-  findCall(providerId: string, name: string): Promise<CallRecord | undefined>;
-  saveCall(providerId: string, name: string, record: CallRecord): Promise<void>;
   /** Takes a name, and returns whether it was free. */
   claim(providerId: string, name: string): Promise<boolean>;
 }
@@ -57,25 +55,6 @@ export function assessKey(
   if (consumption === undefined) return "reject";
   if (-call.cost > consumption.cost) throw new IdempotencyKeyReusedError(call, consumption.cost);
   return "decide";
-}
-
-/**
- * Copies the record of a consumption that another store counted, before `MODE` changed or while Redis was unavailable.
- * Returns false if there is none, or it was refunded there.
- */
-export async function copyConsumption(
-  providerId: string,
-  key: string,
-  { from, to }: { readonly from: CallRecords; readonly to: CallRecords },
-): Promise<boolean> {
-  const name = recordNames.consume(key);
-  const [consumption, refund] = await Promise.all([
-    from.findCall(providerId, name),
-    from.findCall(providerId, recordNames.refund(key)),
-  ]);
-  if (consumption === undefined || refund !== undefined) return false;
-  await to.saveCall(providerId, name, consumption);
-  return true;
 }
 
 /** An idempotency key came with another cost before, or a refund exceeds what its key consumed. */

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 
 import type { DocumentData, DocumentReference } from "firebase-admin/firestore";
 
-import { dataOf, withinTimeLimit } from "../firestore";
+import { withinTimeLimit } from "../firestore";
 import { GrpcStatus } from "../grpc-status";
 import { CALL_RECORD_TTL_MS, type CallRecord, type CallRecords } from "./call-records";
 
@@ -19,22 +19,6 @@ export class FirestoreCallRecords implements CallRecords {
   /** The record of this name of a provider. */
   of(document: DocumentReference, name: string): DocumentReference {
     return document.collection(CALLS).doc(sha256(name));
-  }
-
-  async findCall(providerId: string, name: string): Promise<CallRecord | undefined> {
-    const record = this.of(this.document(providerId), name);
-    const data = await withinTimeLimit(record.path, this.timeoutMs, async () => dataOf(await record.get()));
-    return toCallRecord(data);
-  }
-
-  async saveCall(providerId: string, name: string, call: CallRecord): Promise<void> {
-    const record = this.of(this.document(providerId), name);
-    await withinTimeLimit(
-      record.path,
-      this.timeoutMs,
-      () => record.set({ ...call, expireAt: recordExpiry() }),
-      () => true,
-    );
   }
 
   async claim(providerId: string, name: string): Promise<boolean> {

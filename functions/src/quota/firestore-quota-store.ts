@@ -265,12 +265,11 @@ export class FirestoreQuotaStore {
     const isCounted = used !== before.used;
     if (!allowed || !(isCounted || record)) return { allowed, ...answer, replayed: false, snapshot };
 
-    const sync = { calls: this.remember(counted, attempt.callId, current!.readTime.toMillis()) };
     const batch = this.firestore().batch();
-    if (isCounted && found) {
-      batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
-    } else if (isCounted) {
-      batch.create(document, this.newDocument(used, sync));
+    if (isCounted) {
+      const sync = { calls: this.remember(counted, attempt.callId, current!.readTime.toMillis()) };
+      if (found) batch.update(document, this.change(used, sync), { lastUpdateTime: current!.updateTime! });
+      else batch.create(document, this.newDocument(used, sync));
     }
     if (record) {
       const { cost } = call;

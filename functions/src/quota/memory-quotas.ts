@@ -84,8 +84,6 @@ export class MemoryQuotas {
     hasDirtyProviders: () =>
       this.redis.run(() => [...this.providers.values()].some(({ pending }) => pending !== 0)),
     records: {
-      findCall: (...name) => this.redis.run(() => this.redisRecords.find(...name)),
-      saveCall: (...record) => this.redis.run(() => this.redisRecords.save(...record)),
       claim: (...name) => this.redis.run(() => this.redisRecords.claim(...name)),
     },
   };
@@ -107,8 +105,6 @@ export class MemoryQuotas {
         if (name !== undefined) this.firestoreRecords.markUnknown(call, name);
       }),
     records: {
-      findCall: (...name) => this.inFirestore(name[0], () => this.firestoreRecords.find(...name)),
-      saveCall: (...record) => this.inFirestore(record[0], () => this.firestoreRecords.save(...record)),
       claim: (...name) => this.inFirestore(name[0], () => this.firestoreRecords.claim(...name)),
     },
   };

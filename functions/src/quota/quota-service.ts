@@ -4,8 +4,9 @@ import type { QuotaMetrics } from "../observability/metrics";
 import type { ApplyOutcome } from "../redis/apply-outcome";
 import { RedisUnavailableError } from "../redis/connection";
 import { formatValue, InvalidArgumentError } from "../validation";
-import { copyConsumption, IdempotencyKeyReusedError, recordNames, type CallRecords } from "./call-records";
+import { IdempotencyKeyReusedError, recordNames, type CallRecords } from "./call-records";
 import { UnknownCallError, type FirestoreQuotaStore } from "./firestore-quota-store";
+import { QuotaOutcomeUnknownError, RerunClaimError } from "./outcome-errors";
 import {
   assessQuota,
   parseCost,
@@ -60,26 +61,6 @@ export interface RerunClaim {
   readonly idempotencyKey: string;
   /** The `source` of the call's answer. */
   readonly source: QuotaSource;
-}
-
-/**
- * Whether a call was counted is not known: Redis or Firestore was asked and the answer did not arrive. Repeat the call with the same
- * idempotency key to learn it; without one it may have been counted.
- */
-export class QuotaOutcomeUnknownError extends Error {
-  override readonly name = "QuotaOutcomeUnknownError";
-  readonly code = "outcome-unknown";
-
-  constructor(
-    readonly idempotencyKey: string | undefined,
-    override readonly cause: Error,
-  ) {
-    super(
-      idempotencyKey === undefined
-        ? `The call may have been counted: ${cause.message}`
-        : `The call may have been counted; repeat it with the idempotency key ${idempotencyKey}: ${cause.message}`,
-    );
-  }
 }
 
 /** What was read of Firestore, and what became of it in Redis, if Redis was told. */
@@ -173,18 +154,20 @@ export class QuotaService {
    * false and nothing is taken back.
    *
    * @throws as {@link consume}
-   * @throws RedisUnavailableError when only Redis may know what the key consumed.
+   * @throws RedisUnavailableError in mode redis-primary, when only Redis may know what the key consumed.
    */
   async refund(
     providerId: string,
     { cost = 1, idempotencyKey }: ConsumeOptions = {},
   ): Promise<QuotaConsumption> {
-    const amount = parseCost(cost);
-    const refund = () => this.decide(providerId, -amount, idempotencyKey);
-    const decision = await refund();
+    const call = { providerId, cost: -parseCost(cost), idempotencyKey };
+    const decision = await this.decide(providerId, call.cost, idempotencyKey);
     if (decision.allowed || idempotencyKey === undefined) return decision;
-    const isFound = await this.adoptConsumption(providerId, idempotencyKey, decision.source);
-    return isFound ? refund() : decision;
+    // The other store may have counted the call, before `MODE` changed or while Redis was unavailable.
+    const other = await (decision.source === "redis"
+      ? this.refundInFirestore(call)
+      : this.refundInRedis(call));
+    return other?.allowed ? other : decision;
   }
 
   /**
@@ -193,14 +176,17 @@ export class QuotaService {
    *
    * @throws InvalidProviderIdError
    * @throws RedisUnavailableError when Redis gives no answer; safe to repeat.
+   * @throws FirestoreUnavailableError, InvalidQuotaDocumentError when usage of a provider without a document in Redis
+   * must be brought to Firestore first, and cannot; safe to repeat.
    */
   async invalidate(providerId: string): Promise<void> {
     parseProviderId(providerId);
     if (this.options.mode === "firestore") return;
+    // Loads that have begun neither answer later calls nor fill the entry.
+    this.loads.delete(providerId);
     const isForgotten = await this.redisStore.forget(providerId);
     // Flushed usage makes the document, and the entry then has what is read of it.
     if (!isForgotten) await this.flush(providerId);
-    this.loads.delete(providerId);
   }
 
   /**
@@ -208,7 +194,7 @@ export class QuotaService {
    * the handler of a repeated call, and when the first run has finished: so a handler runs at most twice for one call.
    *
    * @throws InvalidProviderIdError, InvalidIdempotencyKeyError, InvalidArgumentError
-   * @throws QuotaOutcomeUnknownError when the store is unavailable.
+   * @throws RerunClaimError when the store gives no answer.
    */
   async claimRerun(providerId: string, { idempotencyKey, source }: RerunClaim): Promise<boolean> {
     parseProviderId(providerId);
@@ -219,21 +205,32 @@ export class QuotaService {
     try {
       return await records.claim(providerId, recordNames.rerun(idempotencyKey));
     } catch (error) {
-      throw isUnavailable(error) ? new QuotaOutcomeUnknownError(idempotencyKey, error) : error;
+      if (!(error instanceof RedisUnavailableError || error instanceof FirestoreUnavailableError))
+        throw error;
+      this.logs.rerunNotClaimed(providerId, error);
+      throw new RerunClaimError(idempotencyKey, error);
     }
   }
 
-  /** Brings the record of a consumption that the other store counted to the store that decides. */
-  private async adoptConsumption(providerId: string, key: string, decider: QuotaSource): Promise<boolean> {
-    const [redis, firestore] = [this.redisStore.records, this.firestoreStore.records];
-    const [from, to] = decider === "redis" ? [firestore, redis] : [redis, firestore];
+  private async refundInFirestore(call: QuotaCall): Promise<QuotaConsumption> {
+    // So that the answer has what Redis has counted.
+    await this.orBypass(call.providerId, () => this.flush(call.providerId));
+    return this.decideInFirestore(call, { fillCache: true });
+  }
+
+  private async refundInRedis(call: QuotaCall): Promise<QuotaConsumption | undefined> {
+    const { providerId } = call;
+    let decision: QuotaConsumption | undefined;
     try {
-      return await copyConsumption(providerId, key, { from, to });
+      decision = await this.askRedis(call);
     } catch (error) {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+      if (error.outcome === "unknown") throw new QuotaOutcomeUnknownError(call.idempotencyKey, error);
       if (this.options.mode === "redis-primary") throw error;
       this.bypass(providerId, error);
-      return false;
     }
+    if (decision?.allowed) await this.orBypass(providerId, () => this.flush(providerId));
+    return decision;
   }
 
   private async decide(providerId: string, cost: number, idempotencyKey?: string): Promise<QuotaConsumption> {
@@ -255,39 +252,46 @@ export class QuotaService {
   }
 
   private async decideInRedis(call: QuotaCall): Promise<QuotaConsumption> {
-    const { providerId } = call;
     try {
-      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        const outcome = await this.redisStore.consume(call);
-        if (outcome.kind === "key-reused") throw new IdempotencyKeyReusedError(call, outcome.recordedCost);
-        if (outcome.kind !== "miss") {
-          if (attempt === 0) this.metrics.hit();
-          const allowed = outcome.kind === "accepted";
-          const { found, replayed } = outcome;
-          return { allowed, ...toStatus(outcome, found), source: "redis", replayed };
-        }
-        if (attempt === 0) this.metrics.miss();
-        const { fill } = await this.load(providerId, { fillCache: true });
-        // A key is known to the store that decides, so that no other may while Redis might: it is asked once more.
-        const givesUp = fill === "unavailable" && call.idempotencyKey === undefined;
-        if (givesUp) this.metrics.fallback();
-        // Redis would be waited for in vain again, or miss it again.
-        if (givesUp || fill === "late") break;
-        // Invalidated again and again: Firestore decides, and needs what Redis has counted.
-        if (attempt === MAX_ATTEMPTS - 1) await this.orBypass(providerId, () => this.flush(providerId));
-      }
+      const decision = await this.askRedis(call);
+      if (decision) return decision;
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       if (error.outcome === "unknown") return this.reportUnknown(call, error);
-      this.logs.quotaCacheBypassed(providerId, error);
+      this.logs.quotaCacheBypassed(call.providerId, error);
       this.metrics.fallback();
     }
     return this.decideInFirestore(call, { fillCache: false });
   }
 
+  /** Returns undefined if Redis misses the provider again and again. @throws RedisUnavailableError */
+  private async askRedis(call: QuotaCall): Promise<QuotaConsumption | undefined> {
+    const { providerId } = call;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const outcome = await this.redisStore.consume(call);
+      if (outcome.kind === "key-reused") throw new IdempotencyKeyReusedError(call, outcome.recordedCost);
+      if (outcome.kind !== "miss") {
+        if (attempt === 0) this.metrics.hit();
+        const { kind, found, replayed } = outcome;
+        return { allowed: kind === "accepted", ...toStatus(outcome, found), source: "redis", replayed };
+      }
+      if (attempt === 0) this.metrics.miss();
+      const { fill } = await this.load(providerId, { fillCache: true });
+      // A key is known to the store that decides, so that no other may while Redis might: it is asked once more.
+      const givesUp = fill === "unavailable" && call.idempotencyKey === undefined;
+      if (givesUp) this.metrics.fallback();
+      // Redis would be waited for in vain again, or miss it again.
+      if (givesUp || fill === "late") break;
+      // Invalidated again and again: Firestore decides, and needs what Redis has counted.
+      if (attempt === MAX_ATTEMPTS - 1) await this.orBypass(providerId, () => this.flush(providerId));
+    }
+    return undefined;
+  }
+
   private async reportUnknown(call: QuotaCall, cause: RedisUnavailableError): Promise<never> {
-    // Whatever becomes of the record, Redis may have counted the call.
-    await this.orLog(() => this.firestoreStore.rememberUnknown(call)).catch(() => undefined);
+    // Whatever becomes of the record, Redis may have counted the call. Each store refunds only what it has counted.
+    if (call.cost > 0)
+      await this.orLog(() => this.firestoreStore.rememberUnknown(call)).catch(() => undefined);
     throw new QuotaOutcomeUnknownError(call.idempotencyKey, cause);
   }
 
@@ -347,17 +351,17 @@ export class QuotaService {
   private load(providerId: string, { fillCache }: { readonly fillCache: boolean }): Promise<Load> {
     const underWay = this.loads.get(providerId);
     if (underWay) return underWay;
-    const load = this.readThrough(providerId, { fillCache }).finally(() => this.loads.delete(providerId));
+    const isCurrent = (): boolean => this.loads.get(providerId) === load;
+    const load: Promise<Load> = this.readThrough(providerId, () => fillCache && isCurrent()).finally(() => {
+      if (isCurrent()) this.loads.delete(providerId);
+    });
     this.loads.set(providerId, load);
     return load;
   }
 
-  private async readThrough(
-    providerId: string,
-    { fillCache }: { readonly fillCache: boolean },
-  ): Promise<Load> {
+  private async readThrough(providerId: string, fillsCache: () => boolean): Promise<Load> {
     const snapshot = await this.orLog(() => this.firestoreStore.read(providerId));
-    return { snapshot, fill: fillCache ? await this.fill(providerId, snapshot) : undefined };
+    return { snapshot, fill: fillsCache() ? await this.fill(providerId, snapshot) : undefined };
   }
 
   private async fill(providerId: string, snapshot: QuotaSnapshot): Promise<Load["fill"]> {
@@ -389,8 +393,4 @@ export class QuotaService {
     if (!(error instanceof RedisUnavailableError)) throw error;
     this.logs.quotaCacheBypassed(providerId, error);
   }
-}
-
-function isUnavailable(error: unknown): error is RedisUnavailableError | FirestoreUnavailableError {
-  return error instanceof RedisUnavailableError || error instanceof FirestoreUnavailableError;
 }

@@ -10,6 +10,9 @@ const PAGE = 500;
 /** Flushes of one provider in a row, which is used again and again meanwhile. */
 const MAX_ROUNDS = 3;
 
+/** After this long, {@link QuotaSync.flush} begins no other round: so a flush takes two writes to Firestore at most. */
+const NEW_ROUNDS_MS = 10_000;
+
 /** Documents that are read together to compare entries with them. */
 const COMPARED_AT_ONCE = 100;
 
@@ -105,7 +108,8 @@ export class QuotaSync {
         oldestSinceMs = Math.min(oldestSinceMs, due[0]!.sinceMs);
         break;
       }
-      const failures = await this.flush(due.map(({ providerId }) => providerId));
+      const providerIds = due.map(({ providerId }) => providerId);
+      const failures = await this.flush(providerIds, deadlineMs);
       for (const { providerId, sinceMs } of due) {
         visited.add(providerId);
         if (failures.has(providerId)) oldestSinceMs = Math.min(oldestSinceMs, sinceMs);
@@ -165,7 +169,9 @@ export class QuotaSync {
   }
 
   private async correct(entries: QuotaSample["entries"]): Promise<number> {
-    await this.flush(entries.filter(({ isStranded }) => isStranded).map(({ providerId }) => providerId));
+    const stranded = entries.filter(({ isStranded }) => isStranded).map(({ providerId }) => providerId);
+    // What one round leaves is in the index again, where the next sync finds it.
+    await this.flush(stranded, Date.now());
     const documents = await this.firestoreStore.readMany(entries.map(({ providerId }) => providerId));
     let drifted = 0;
     for (const [i, { providerId, version }] of entries.entries()) {
@@ -186,14 +192,17 @@ export class QuotaSync {
 
   /**
    * Brings all usage of some providers to Firestore, and returns why it failed for those that it failed for. A flush
-   * that another sync began is ended first, then what has been counted since is flushed.
+   * that another sync began is ended first, then what has been counted since is flushed, in a new round. From the
+   * deadline (Unix time, milliseconds) on no new round begins; the first one always does.
    *
    * @throws RedisUnavailableError
    */
-  async flush(providerIds: readonly string[]): Promise<Map<string, Error>> {
+  async flush(providerIds: readonly string[], deadlineMs = Infinity): Promise<Map<string, Error>> {
     const failures = new Map<string, Error>();
+    const lastStartMs = Math.min(deadlineMs, Date.now() + NEW_ROUNDS_MS);
     let due = providerIds;
     for (let round = 0; round < MAX_ROUNDS && due.length > 0; round++) {
+      if (round > 0 && Date.now() >= lastStartMs) break;
       const flushes = await this.redisStore.beginFlushes(due);
       if (flushes.length === 0) break;
       const outcomes = await this.firestoreStore.commitFlushes(flushes);

@@ -112,7 +112,7 @@ export class RedisQuotaStore {
     private readonly keys: Keys,
     private readonly options: RedisQuotaStoreOptions,
   ) {
-    this.records = new RedisCallRecords(redis, keys, options.missingLimit);
+    this.records = new RedisCallRecords(redis, keys);
     const bucketOf = redis.isCluster ? (providerId: string) => keys.bucketOf(providerId) : undefined;
     const bucketOfCall = bucketOf && (({ providerId }: QuotaCall) => bucketOf(providerId));
     this.reads = new Batcher(

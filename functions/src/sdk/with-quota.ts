@@ -1,5 +1,6 @@
 import type { CallableRequest, CallableResponse } from "firebase-functions/v2/https";
 
+import { withDeadline } from "../deadline";
 import { alreadyRun, refusedByQuota, toHttpsError } from "../handlers/https-errors";
 import type { ConsumeOptions, QuotaConsumption, QuotaService } from "../quota/quota-service";
 import { formatValue, InvalidArgumentError, readOptions } from "../validation";
@@ -29,6 +30,9 @@ export interface QuotaOptions<Request> {
    */
   readonly refundOn?: (typeof REFUND_ON)[number];
 }
+
+/** How long the result of a run waits until its end is recorded. */
+const MAX_END_MS = 1000;
 
 const REFUND_ON = ["error-before-output", "error", "never"] as const;
 
@@ -79,8 +83,9 @@ export function createWithQuota(loadHttps: LoadHttps): WithQuota {
         if (isRefunded) await quota.refund(providerId, options).catch(() => undefined);
         throw error;
       }
-      // A call that has finished is not run again. If that cannot be recorded, it may be run once more.
-      if (!replayed) await claimRerun().catch(() => undefined);
+      // A call that has finished is not run again. If that cannot be recorded, it may be run once more; the service logs it.
+      if (!replayed)
+        await withDeadline(claimRerun(), MAX_END_MS, "the run's end is not recorded").catch(() => undefined);
       return result;
     };
   };
@@ -90,7 +95,8 @@ export function createWithQuota(loadHttps: LoadHttps): WithQuota {
 function readQuotaOptions<Request>(given: QuotaOptions<Request>): QuotaOptions<Request> {
   const options = readOptions(given, ["quota", "providerId", "cost", "idempotencyKey", "refundOn"]);
   const { quota, providerId, cost, idempotencyKey, refundOn } = options;
-  requireMethods("quota", quota, ["consume", "refund", "claimRerun"], "a quota client of createRedisQuota");
+  const methods = ["consume", "refund", ...(idempotencyKey === undefined ? [] : ["claimRerun"])];
+  requireMethods("quota", quota, methods, "a quota client of createRedisQuota");
   requireFunction("providerId", providerId);
   if (cost !== undefined) requireRequestCost(cost);
   if (idempotencyKey !== undefined) requireFunction("idempotencyKey", idempotencyKey);

@@ -31,7 +31,7 @@ for i = 1, #ARGV - 3 - count do
   end
 end
 
--- Decides a call with a key (see assessKey in quota.ts); also returns what becomes of its key, as in the reply.
+-- Decides a call with a key (see assessKey in call-records.ts); also returns what becomes of its key, as in the reply.
 local function consumeOnce(i, cost)
   local first = call("GET", records[i])
   if first then

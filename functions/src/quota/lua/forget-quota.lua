@@ -2,7 +2,8 @@
 --
 -- KEYS[1] entry: string of doubles (see apply-snapshot)
 --
--- Returns: 1, or 0 for a provider without a document that has usage: only a flush keeps that
+-- Returns: 1, or 0 if the provider has no document but has usage: flush it instead, which creates the document and
+-- refreshes the entry
 -- Writes: entry
 -- TTL: as it was
 local entry = KEYS[1]
