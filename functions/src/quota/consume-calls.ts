@@ -25,7 +25,7 @@ export type ConsumeOutcome =
 const REPLAYED = 1;
 const KEY_REUSED = 2;
 
-/** So many calls concern most of the dirty indexes, so that all are named at once. */
+/** From this many calls on, all dirty indexes are passed: the calls concern most of them. */
 const LARGE_BATCH = 16;
 
 /** Bytes of a double. */

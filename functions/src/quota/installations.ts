@@ -11,7 +11,7 @@ const SCAN_COUNT = 1000;
 const MAX_SCAN_STEPS = 100;
 
 /** A collection of provider documents. The project is undefined where it is not known. */
-export interface QuotaSource {
+export interface ProviderCollection {
   readonly project?: string | undefined;
   readonly database: string;
   readonly collection: string;
@@ -20,7 +20,7 @@ export interface QuotaSource {
 /** A key prefix, and the collection that it counts usage of; undefined if it is not registered. */
 export interface Installation {
   readonly keyPrefix: string;
-  readonly source: QuotaSource | undefined;
+  readonly source: ProviderCollection | undefined;
 }
 
 /** Redis counts the usage of this collection under another key prefix, or that of another collection under this one. */
@@ -41,7 +41,7 @@ export class Installations {
   constructor(
     private readonly redis: RedisServers,
     readonly keyPrefix: string,
-    readonly source: QuotaSource,
+    readonly source: ProviderCollection,
     private readonly options: {
       /** Whether this installation counts usage in Redis. Only one key prefix can count the usage of a collection. */
       readonly isCounting: boolean;
@@ -224,7 +224,7 @@ export class Installations {
 }
 
 /** A collection as messages name it. */
-export function describeSource({ project, database, collection }: QuotaSource): string {
+export function describeSource({ project, database, collection }: ProviderCollection): string {
   return `the collection ${collection} (database ${database}${project === undefined ? "" : `, project ${project}`})`;
 }
 
@@ -233,17 +233,17 @@ export function describeInstallation({ keyPrefix, source }: Installation): strin
   return `KEY_PREFIX ${keyPrefix}${source === undefined ? "" : ` for ${describeSource(source)}`}`;
 }
 
-function isSame(one: QuotaSource, other: QuotaSource): boolean {
+function isSame(one: ProviderCollection, other: ProviderCollection): boolean {
   const isSameProject =
     one.project === undefined || other.project === undefined || one.project === other.project;
   return isSameProject && one.database === other.database && one.collection === other.collection;
 }
 
-function parseSource(json: string): QuotaSource | undefined {
+function parseSource(json: string): ProviderCollection | undefined {
   try {
-    const source = JSON.parse(json) as Partial<QuotaSource> | null;
+    const source = JSON.parse(json) as Partial<ProviderCollection> | null;
     return typeof source?.database === "string" && typeof source.collection === "string"
-      ? (source as QuotaSource)
+      ? (source as ProviderCollection)
       : undefined;
   } catch {
     return undefined;

@@ -191,9 +191,9 @@ export class QuotaSync {
   }
 
   /**
-   * Brings all usage of some providers to Firestore, and returns why it failed for those that it failed for. A flush
-   * that another sync began is ended first, then what has been counted since is flushed, in a new round. From the
-   * deadline (Unix time, milliseconds) on no new round begins; the first one always does.
+   * Brings all usage of some providers to Firestore. Returns the error of each provider whose flush failed. A flush that
+   * another sync began is ended first, then what has been counted since is flushed, in a new round. From the deadline
+   * (Unix time, milliseconds) on no new round begins; the first one always does.
    *
    * @throws RedisUnavailableError
    */
